@@ -1,0 +1,248 @@
+/*
+ * Who has to wait: penalties for wrong passwords per address and per user,
+ * which add up, are capped and expire, and plain counts per address in a
+ * window. All in RAM, bounded, and gone after a restart. Loopback addresses
+ * share all of a proxy's clients and are not limited.
+ */
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <arpa/inet.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "authd.h"
+#include "compat.h"
+#include "log.h"
+
+#define ENTRIES_MAX 16384
+#define BUCKETS     4096
+#define CAP         600 /* no penalty is longer */
+#define FREE_OF     15 /* what may add up before one has to wait */
+#define STEP        5
+#define STEP_USER   30 /* largest step of a user: others must not lock him out */
+#define KEY_LEN     16
+
+enum kind { K_ADDR, K_USER, K_WINDOW };
+
+struct entry {
+	TAILQ_ENTRY(entry) age;
+	LIST_ENTRY(entry) chain;
+	uint8_t key[KEY_LEN];
+	uint64_t until; /* the penalty, or the end of the window */
+	uint64_t last;
+	uint32_t count;
+};
+
+static TAILQ_HEAD(, entry) ages = TAILQ_HEAD_INITIALIZER(ages);
+static LIST_HEAD(, entry) buckets[BUCKETS];
+static size_t nentries;
+static int loopback_said;
+
+static void make_key(uint8_t[KEY_LEN], int, const char *);
+static struct entry *find(const uint8_t[KEY_LEN]);
+static struct entry *obtain(const uint8_t[KEY_LEN]);
+
+int
+addr_is_loopback(const char *addr)
+{
+	struct in6_addr a6;
+	struct in_addr a4;
+
+	if (inet_pton(AF_INET, addr, &a4) == 1)
+		return ntohl(a4.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, addr, &a6) != 1)
+		return 0;
+	return IN6_IS_ADDR_LOOPBACK(&a6) ||
+	       (IN6_IS_ADDR_V4MAPPED(&a6) && a6.s6_addr[12] == 127);
+}
+
+static int
+unlimited(const char *addr)
+{
+	if (!addr_is_loopback(addr))
+		return 0;
+	if (!loopback_said) {
+		loopback_said = 1;
+		log_warnx("requests come from loopback: limits per address are "
+			  "off for them; name the proxy in trusted_proxies to "
+			  "see who asks");
+	}
+	return 1;
+}
+
+/* An IPv6 network of 64 bits counts as one address. */
+static void
+make_key(uint8_t key[KEY_LEN], int kind, const char *text)
+{
+	uint8_t digest[DIGEST_SIZE];
+	struct in6_addr a6;
+	char label[] = "penalty-0";
+
+	label[sizeof(label) - 2] += kind;
+	if (kind != K_USER && inet_pton(AF_INET6, text, &a6) == 1 &&
+	    !IN6_IS_ADDR_V4MAPPED(&a6))
+		secret_digest(digest, label, &a6, 8);
+	else
+		secret_digest_str(digest, label,
+		    strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text);
+	memcpy(key, digest, KEY_LEN);
+}
+
+static unsigned int
+bucket(const uint8_t key[KEY_LEN])
+{
+	return get_be32(key) % BUCKETS;
+}
+
+static struct entry *
+find(const uint8_t key[KEY_LEN])
+{
+	struct entry *e;
+
+	LIST_FOREACH (e, &buckets[bucket(key)], chain)
+		if (memcmp(e->key, key, KEY_LEN) == 0)
+			return e;
+	return NULL;
+}
+
+static void
+drop(struct entry *e)
+{
+	TAILQ_REMOVE(&ages, e, age);
+	LIST_REMOVE(e, chain);
+	free(e);
+	nentries--;
+}
+
+static struct entry *
+obtain(const uint8_t key[KEY_LEN])
+{
+	struct entry *e;
+
+	if ((e = find(key)) == NULL) {
+		if (nentries == ENTRIES_MAX)
+			drop(TAILQ_FIRST(&ages));
+		e = xcalloc(1, sizeof(*e));
+		memcpy(e->key, key, KEY_LEN);
+		LIST_INSERT_HEAD(&buckets[bucket(key)], e, chain);
+		nentries++;
+	} else {
+		TAILQ_REMOVE(&ages, e, age);
+	}
+	TAILQ_INSERT_TAIL(&ages, e, age);
+	return e;
+}
+
+void
+penalty_reset(void)
+{
+	while (!TAILQ_EMPTY(&ages))
+		drop(TAILQ_FIRST(&ages));
+	loopback_said = 0;
+}
+
+static uint32_t
+check_one(int kind, const char *text)
+{
+	uint8_t key[KEY_LEN];
+	uint64_t now = clock_mono();
+	struct entry *e;
+
+	make_key(key, kind, text);
+	if ((e = find(key)) == NULL || e->until <= now + FREE_OF)
+		return 0;
+	return e->until - now - FREE_OF;
+}
+
+uint32_t
+penalty_check(const char *addr, const char *user)
+{
+	uint32_t a, u;
+
+	a = unlimited(addr) ? 0 : check_one(K_ADDR, addr);
+	u = check_one(K_USER, user);
+	return a > u ? a : u;
+}
+
+static void
+add_one(int kind, const char *text)
+{
+	uint8_t key[KEY_LEN];
+	uint64_t now = clock_mono(), step = STEP;
+	struct entry *e;
+
+	make_key(key, kind, text);
+	e = obtain(key);
+	if (now > e->last + CAP)
+		e->count = 0;
+	e->last = now;
+	/* The first three are typing errors; then each costs twice as much. */
+	if (++e->count > 3)
+		step = (uint64_t)STEP << (e->count - 3 < 8 ? e->count - 3 : 8);
+	if (kind == K_USER && step > STEP_USER)
+		step = STEP_USER;
+	if (e->until < now)
+		e->until = now;
+	e->until += step;
+	if (e->until > now + CAP)
+		e->until = now + CAP;
+}
+
+void
+penalty_add(const char *addr, const char *user)
+{
+	if (!unlimited(addr))
+		add_one(K_ADDR, addr);
+	add_one(K_USER, user);
+}
+
+void
+penalty_clear(const char *addr, const char *user)
+{
+	uint8_t key[KEY_LEN];
+	struct entry *e;
+
+	make_key(key, K_ADDR, addr);
+	if ((e = find(key)) != NULL)
+		drop(e);
+	make_key(key, K_USER, user);
+	if ((e = find(key)) != NULL)
+		drop(e);
+}
+
+uint32_t
+window_check(enum window w, const char *addr, uint32_t count, uint32_t seconds)
+{
+	uint8_t key[KEY_LEN];
+	uint64_t now = clock_mono();
+	struct entry *e;
+
+	if (count == 0 || seconds == 0 || unlimited(addr))
+		return 0;
+	make_key(key, K_WINDOW + (int)w, addr);
+	if ((e = find(key)) == NULL || e->until <= now || e->count < count)
+		return 0;
+	return e->until - now;
+}
+
+void
+window_add(enum window w, const char *addr, uint32_t seconds)
+{
+	uint8_t key[KEY_LEN];
+	uint64_t now = clock_mono();
+	struct entry *e;
+
+	if (seconds == 0 || unlimited(addr))
+		return;
+	make_key(key, K_WINDOW + (int)w, addr);
+	e = obtain(key);
+	if (e->until <= now) {
+		e->until = now + seconds;
+		e->count = 0;
+	}
+	e->count++;
+	e->last = now;
+}

@@ -1,0 +1,615 @@
+/*
+ * One description per struct of proto.h: field, kind, and the most it may
+ * hold. A limit here is the last line of defence between processes; whoever
+ * fills a struct has narrower ones where the protocol asks for them.
+ */
+#include <stddef.h>
+
+#include "compat.h"
+#include "proto.h"
+
+#define NAME_MAX_LEN 256
+#define TEXT_MAX     1024 /* messages for people */
+#define URL_MAX      2048 /* URLs, redirect URIs, paths */
+#define SCOPE_MAX    1024
+#define STATE_MAX    4096 /* OAuth state, echoed */
+#define TOKEN_MAX    4096 /* tokens, client secrets as sent by a client */
+#define PASSWORD_MAX 1024
+#define COOKIE_MAX   256
+#define HASH_MAX     512
+#define WORD_MAX     64 /* grant_type and other words of a protocol */
+#define ADDR_MAX     64 /* an address as text */
+#define HOST_MAX     256
+#define ID_MAX       1024 /* JSON-RPC id as raw JSON; session ids */
+#define RELAY_MAX    (96 * 1024)
+#define KV_VALUE_MAX 8192
+#define URIS_MAX     32 /* redirect URIs, resources */
+#define LIST_MAX     256 /* hosts, users, globs, backends */
+#define ROW_MAX      64 /* columns of a table of mcpgwctl */
+#define CELL_MAX     4096
+
+#define NELEM(a) (sizeof(a) / sizeof((a)[0]))
+
+/* One field of struct S, which each table names first. */
+#define AT(m)              offsetof(struct S, m)
+#define U8(m)              W_U8, AT(m), 0, 0, NULL
+#define U16(m)             W_U16, AT(m), 0, 0, NULL
+#define U32(m)             W_U32, AT(m), 0, 0, NULL
+#define U64(m)             W_U64, AT(m), 0, 0, NULL
+#define I64(m)             W_I64, AT(m), 0, 0, NULL
+#define FIXED(m)           W_FIXED, AT(m), sizeof(((struct S *)0)->m), 0, NULL
+#define STR(m, max)        W_STR, AT(m), max, 0, NULL
+#define SECRET(m, max)     W_SECRET, AT(m), max, 0, NULL
+#define STRV(m, max, maxn) W_STRV, AT(m), max, maxn, NULL
+#define U32V(m, maxn)      W_U32V, AT(m), 0, maxn, NULL
+#define BLOB(m, max)       W_BLOB, AT(m), max, 0, NULL
+#define VEC(m, maxn, sub)  W_VEC, AT(m), 0, maxn, sub
+#define DEF(s)                          \
+	const struct msgdef def_##s = { \
+	    #s, sizeof(struct s), f_##s, NELEM(f_##s)}
+
+/* ---- master and its children ---- */
+
+#define S m_start
+static const struct wire_field f_m_start[] = {
+    {U32(version)},
+    {U8(role)},
+    {U8(debug)},
+    {U8(json)},
+    {U8(root)},
+    {U32(loglevel)},
+    {U32(uid)},
+    {U32(gid)},
+    {U64(worker)},
+    {U32(gen)},
+    {STR(jail, URL_MAX)},
+    {STR(state, URL_MAX)},
+};
+#undef S
+DEF(m_start);
+
+#define S m_channel
+static const struct wire_field f_m_channel[] = {
+    {U8(role)},
+    {U64(worker)},
+    {U32(gen)},
+};
+#undef S
+DEF(m_channel);
+
+#define S m_gen
+static const struct wire_field f_m_gen[] = {
+    {U32(gen)},
+};
+#undef S
+DEF(m_gen);
+
+#define S m_prepared
+static const struct wire_field f_m_prepared[] = {
+    {U32(gen)},
+    {STR(error, TEXT_MAX)},
+};
+#undef S
+DEF(m_prepared);
+
+#define S m_listener
+static const struct wire_field f_m_listener[] = {
+    {U8(loopback)},
+    {U16(port)},
+    {STR(address, HOST_MAX)},
+};
+#undef S
+DEF(m_listener);
+
+#define S m_drain
+static const struct wire_field f_m_drain[] = {
+    {U32(seconds)},
+    {U8(stop)},
+};
+#undef S
+DEF(m_drain);
+
+#define S m_reaped
+static const struct wire_field f_m_reaped[] = {
+    {U64(worker)},
+};
+#undef S
+DEF(m_reaped);
+
+#define S m_loglevel
+static const struct wire_field f_m_loglevel[] = {
+    {U32(level)},
+};
+#undef S
+DEF(m_loglevel);
+
+#define S m_badpeer
+static const struct wire_field f_m_badpeer[] = {
+    {U8(role)},
+    {U64(worker)},
+    {STR(why, TEXT_MAX)},
+};
+#undef S
+DEF(m_badpeer);
+
+/* ---- config slices ---- */
+
+#define S kv
+static const struct wire_field f_kv[] = {
+    {STR(name, NAME_MAX_LEN)},
+    {SECRET(value, KV_VALUE_MAX)},
+};
+#undef S
+DEF(kv);
+
+#define S conf_backend
+static const struct wire_field f_conf_backend[] = {
+    {U32(id)},
+    {STR(name, WORD_MAX)},
+    {SECRET(url, URL_MAX)},
+    {STR(host, HOST_MAX)},
+    {U16(port)},
+    {STR(authority, HOST_MAX)},
+    {SECRET(target, URL_MAX)},
+    {VEC(headers, 32, &def_kv)},
+    {U32(timeout)},
+    {U32(max_time)},
+    {STRV(allow, NAME_MAX_LEN, LIST_MAX)},
+    {STRV(deny, NAME_MAX_LEN, LIST_MAX)},
+    {U32(declare)},
+};
+#undef S
+DEF(conf_backend);
+
+#define S conf_endpoint
+static const struct wire_field f_conf_endpoint[] = {
+    {STR(path, URL_MAX)},
+    {U32V(backends, LIST_MAX)},
+    {U8(prefix)},
+    {U8(noauth)},
+    {STRV(users, NAME_MAX_LEN, LIST_MAX)},
+};
+#undef S
+DEF(conf_endpoint);
+
+#define S conf_web
+static const struct wire_field f_conf_web[] = {
+    {STR(issuer, URL_MAX)},
+    {STRV(hosts, HOST_MAX, LIST_MAX)},
+    {STRV(origins, HOST_MAX, LIST_MAX)},
+    {STRV(trusted_proxies, ADDR_MAX, LIST_MAX)},
+    {U32(session_ttl)},
+    {U32(keepalive_timeout)},
+    {U32(access_token_ttl)},
+    {U32(body)},
+    {U32(streams_per_user)},
+    {U32(connections)},
+    {U32(workers)},
+    {U32(names_max)},
+    {STR(separator, WORD_MAX)},
+    {U8(registration)},
+    {VEC(scopes, LIST_MAX, &def_kv)},
+};
+#undef S
+DEF(conf_web);
+
+#define S conf_keeper
+static const struct wire_field f_conf_keeper[] = {
+    {U32(session_ttl)},
+};
+#undef S
+DEF(conf_keeper);
+
+#define S conf_auth
+static const struct wire_field f_conf_auth[] = {
+    {STR(issuer, URL_MAX)},
+    {U32(access_token_ttl)},
+    {U32(refresh_token_ttl)},
+    {U32(refresh_max_age)},
+    {U32(refresh_grace)},
+    {U32(client_ttl)},
+    {U32(session_ttl)},
+    {U8(registration)},
+    {STRV(private_use_schemes, WORD_MAX, LIST_MAX)},
+    {STRV(http_redirect_hosts, HOST_MAX, LIST_MAX)},
+    {SECRET(password, PASSWORD_MAX)},
+    {VEC(scopes, LIST_MAX, &def_kv)},
+    {U32(fail_count)},
+    {U32(fail_window)},
+    {U32(register_count)},
+    {U32(register_window)},
+};
+#undef S
+DEF(conf_auth);
+
+/* ---- worker and authd ---- */
+
+#define S a_signkey
+static const struct wire_field f_a_signkey[] = {
+    {STR(kid, WORD_MAX)},
+    {FIXED(x)},
+    {FIXED(y)},
+};
+#undef S
+DEF(a_signkey);
+
+#define S a_sealkey
+static const struct wire_field f_a_sealkey[] = {
+    {U32(kid)},
+    {U8(current)},
+    {FIXED(key)},
+};
+#undef S
+DEF(a_sealkey);
+
+#define S a_revoked
+static const struct wire_field f_a_revoked[] = {
+    {U64(n)},
+    {U8(kind)},
+    {FIXED(id)},
+    {I64(until)},
+};
+#undef S
+DEF(a_revoked);
+
+#define S a_ack
+static const struct wire_field f_a_ack[] = {
+    {U64(n)},
+};
+#undef S
+DEF(a_ack);
+
+#define S a_register
+static const struct wire_field f_a_register[] = {
+    {STR(addr, ADDR_MAX)},
+    {STR(name, TEXT_MAX)},
+    {STRV(redirect_uris, URL_MAX, URIS_MAX)},
+    {STR(auth_method, WORD_MAX)},
+    {STR(application_type, WORD_MAX)},
+    {STR(client_uri, URL_MAX)},
+    {STR(scope, SCOPE_MAX)},
+    {U8(grants)},
+};
+#undef S
+DEF(a_register);
+
+#define S a_registered
+static const struct wire_field f_a_registered[] = {
+    {STR(error, WORD_MAX)},
+    {STR(description, TEXT_MAX)},
+    {U32(retry_after)},
+    {STR(client_id, NAME_MAX_LEN)},
+    {SECRET(client_secret, TOKEN_MAX)},
+    {I64(issued_at)},
+    {STR(name, TEXT_MAX)},
+    {STRV(redirect_uris, URL_MAX, URIS_MAX)},
+    {STR(auth_method, WORD_MAX)},
+    {STR(application_type, WORD_MAX)},
+    {STR(client_uri, URL_MAX)},
+    {STR(scope, SCOPE_MAX)},
+    {U8(grants)},
+};
+#undef S
+DEF(a_registered);
+
+#define S a_authorize
+static const struct wire_field f_a_authorize[] = {
+    {STR(addr, ADDR_MAX)},
+    {SECRET(cookie, COOKIE_MAX)},
+    {STR(response_type, NAME_MAX_LEN)},
+    {STR(client_id, URL_MAX)},
+    {STR(redirect_uri, URL_MAX)},
+    {STR(scope, SCOPE_MAX)},
+    {STR(state, STATE_MAX)},
+    {STR(challenge, NAME_MAX_LEN)},
+    {STR(challenge_method, WORD_MAX)},
+    {STR(prompt, NAME_MAX_LEN)},
+    {STR(response_mode, WORD_MAX)},
+    {STRV(resources, URL_MAX, URIS_MAX)},
+    {U8(has_request)},
+    {U8(has_redirect_uri)},
+};
+#undef S
+DEF(a_authorize);
+
+#define S a_form
+static const struct wire_field f_a_form[] = {
+    {STR(addr, ADDR_MAX)},
+    {SECRET(cookie, COOKIE_MAX)},
+    {SECRET(txn, NAME_MAX_LEN)},
+    {SECRET(csrf, NAME_MAX_LEN)},
+    {STR(user, NAME_MAX_LEN)},
+    {SECRET(password, PASSWORD_MAX)},
+    {STR(decision, WORD_MAX)},
+};
+#undef S
+DEF(a_form);
+
+#define S a_page
+static const struct wire_field f_a_page[] = {
+    {U8(kind)},
+    {SECRET(txn, NAME_MAX_LEN)},
+    {SECRET(csrf, NAME_MAX_LEN)},
+    {SECRET(set_cookie, COOKIE_MAX)},
+    {STR(client_id, URL_MAX)},
+    {STR(client_name, TEXT_MAX)},
+    {I64(registered)},
+    {I64(approved)},
+    {STR(user, NAME_MAX_LEN)},
+    {STR(scope, SCOPE_MAX)},
+    {STR(redirect_uri, URL_MAX)},
+    {U8(device)},
+    {U8(no_password)},
+    {STR(notice, WORD_MAX)},
+    {U32(retry_after)},
+    {SECRET(code, TOKEN_MAX)},
+    {STR(state, STATE_MAX)},
+    {STR(error, WORD_MAX)},
+    {STR(description, TEXT_MAX)},
+};
+#undef S
+DEF(a_page);
+
+#define S a_token
+static const struct wire_field f_a_token[] = {
+    {STR(addr, ADDR_MAX)},
+    {STR(grant_type, NAME_MAX_LEN)},
+    {U8(method)},
+    {STR(client_id, URL_MAX)},
+    {SECRET(secret, TOKEN_MAX)},
+    {STR(client_id2, URL_MAX)},
+    {SECRET(secret2, TOKEN_MAX)},
+    {SECRET(code, TOKEN_MAX)},
+    {STR(redirect_uri, URL_MAX)},
+    {SECRET(verifier, NAME_MAX_LEN)},
+    {SECRET(refresh_token, TOKEN_MAX)},
+    {STR(scope, SCOPE_MAX)},
+    {STRV(resources, URL_MAX, URIS_MAX)},
+};
+#undef S
+DEF(a_token);
+
+#define S a_tokens
+static const struct wire_field f_a_tokens[] = {
+    {U16(status)},
+    {STR(error, WORD_MAX)},
+    {STR(description, TEXT_MAX)},
+    {U32(retry_after)},
+    {SECRET(access_token, TOKEN_MAX)},
+    {SECRET(refresh_token, TOKEN_MAX)},
+    {STR(scope, SCOPE_MAX)},
+    {U32(expires_in)},
+};
+#undef S
+DEF(a_tokens);
+
+#define S a_revoke
+static const struct wire_field f_a_revoke[] = {
+    {STR(addr, ADDR_MAX)},
+    {U8(method)},
+    {STR(client_id, URL_MAX)},
+    {SECRET(secret, TOKEN_MAX)},
+    {STR(client_id2, URL_MAX)},
+    {SECRET(secret2, TOKEN_MAX)},
+    {SECRET(token, TOKEN_MAX)},
+};
+#undef S
+DEF(a_revoke);
+
+#define S a_done
+static const struct wire_field f_a_done[] = {
+    {U16(status)},
+    {STR(error, WORD_MAX)},
+};
+#undef S
+DEF(a_done);
+
+#define S a_used
+static const struct wire_field f_a_used[] = {
+    {FIXED(gid)},
+    {U32(n)},
+};
+#undef S
+DEF(a_used);
+
+/* ---- authd and its hashers ---- */
+
+#define S p_check
+static const struct wire_field f_p_check[] = {
+    {SECRET(hash, HASH_MAX)},
+    {SECRET(password, PASSWORD_MAX)},
+};
+#undef S
+DEF(p_check);
+
+#define S p_result
+static const struct wire_field f_p_result[] = {
+    {U8(ok)},
+    {SECRET(hash, HASH_MAX)},
+};
+#undef S
+DEF(p_result);
+
+/* ---- worker, keeper, resolver ---- */
+
+#define S k_catalog
+static const struct wire_field f_k_catalog[] = {
+    {U64(version)},
+    {U32(size)},
+};
+#undef S
+DEF(k_catalog);
+
+#define S k_class
+static const struct wire_field f_k_class[] = {
+    {U8(class)},
+};
+#undef S
+DEF(k_class);
+
+#define S k_addr
+static const struct wire_field f_k_addr[] = {
+    {U8(family)},
+    {FIXED(addr)},
+};
+#undef S
+DEF(k_addr);
+
+#define S k_addrs
+static const struct wire_field f_k_addrs[] = {
+    {U32(backend)},
+    {U16(port)},
+    {VEC(addrs, 64, &def_k_addr)},
+};
+#undef S
+DEF(k_addrs);
+
+#define S r_resolve
+static const struct wire_field f_r_resolve[] = {
+    {U32(backend)},
+    {STR(host, HOST_MAX)},
+    {U16(port)},
+};
+#undef S
+DEF(r_resolve);
+
+#define S k_lease
+static const struct wire_field f_k_lease[] = {
+    {FIXED(nonce)},
+    {U32(backend)},
+    {U8(class)},
+    {SECRET(stale, ID_MAX)},
+    {SECRET(session, ID_MAX)},
+    {STR(revision, WORD_MAX)},
+};
+#undef S
+DEF(k_lease);
+
+#define S k_session
+static const struct wire_field f_k_session[] = {
+    {U8(leased)},
+    {U8(failed)},
+    {SECRET(session, ID_MAX)},
+    {STR(revision, WORD_MAX)},
+};
+#undef S
+DEF(k_session);
+
+#define S k_end
+static const struct wire_field f_k_end[] = {
+    {FIXED(nonce)},
+};
+#undef S
+DEF(k_end);
+
+#define S k_trouble
+static const struct wire_field f_k_trouble[] = {
+    {U32(backend)},
+    {U8(unreachable)},
+    {STR(why, TEXT_MAX)},
+};
+#undef S
+DEF(k_trouble);
+
+#define S k_relay
+static const struct wire_field f_k_relay[] = {
+    {U8(kind)},
+    {U64(worker)},
+    {FIXED(nonce)},
+    {BLOB(id, ID_MAX)},
+    {BLOB(body, RELAY_MAX)},
+};
+#undef S
+DEF(k_relay);
+
+/* ---- mcpgwctl ---- */
+
+#define S ctl_req
+static const struct wire_field f_ctl_req[] = {
+    {U32(version)},
+    {U8(verb)},
+    {STRV(args, CELL_MAX, ROW_MAX)},
+    {SECRET(secret, TOKEN_MAX)},
+};
+#undef S
+DEF(ctl_req);
+
+#define S ctl_row
+static const struct wire_field f_ctl_row[] = {
+    {STRV(names, NAME_MAX_LEN, ROW_MAX)},
+    {STRV(values, CELL_MAX, ROW_MAX)},
+};
+#undef S
+DEF(ctl_row);
+
+#define S ctl_end
+static const struct wire_field f_ctl_end[] = {
+    {U8(failed)},
+    {STR(message, CELL_MAX)},
+};
+#undef S
+DEF(ctl_end);
+
+const struct msgdef *const proto_defs[] = {
+    &def_m_start,
+    &def_m_channel,
+    &def_m_gen,
+    &def_m_prepared,
+    &def_m_listener,
+    &def_m_drain,
+    &def_m_reaped,
+    &def_m_loglevel,
+    &def_m_badpeer,
+    &def_kv,
+    &def_conf_backend,
+    &def_conf_endpoint,
+    &def_conf_web,
+    &def_conf_keeper,
+    &def_conf_auth,
+    &def_a_signkey,
+    &def_a_sealkey,
+    &def_a_revoked,
+    &def_a_ack,
+    &def_a_register,
+    &def_a_registered,
+    &def_a_authorize,
+    &def_a_form,
+    &def_a_page,
+    &def_a_token,
+    &def_a_tokens,
+    &def_a_revoke,
+    &def_a_done,
+    &def_a_used,
+    &def_p_check,
+    &def_p_result,
+    &def_k_catalog,
+    &def_k_class,
+    &def_k_addr,
+    &def_k_addrs,
+    &def_r_resolve,
+    &def_k_lease,
+    &def_k_session,
+    &def_k_end,
+    &def_k_trouble,
+    &def_k_relay,
+    &def_ctl_req,
+    &def_ctl_row,
+    &def_ctl_end,
+    NULL,
+};
+
+const char *
+role_name(uint8_t role)
+{
+	static const char *const names[] = {
+	    [ROLE_MASTER] = "master",
+	    [ROLE_WORKER] = "worker",
+	    [ROLE_KEEPER] = "keeper",
+	    [ROLE_RESOLVER] = "resolver",
+	    [ROLE_AUTHD] = "authd",
+	    [ROLE_HASHER] = "hasher",
+	    [ROLE_CTL] = "mcpgwctl",
+	};
+
+	return role < NELEM(names) ? names[role] : "unknown";
+}

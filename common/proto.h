@@ -1,0 +1,519 @@
+#ifndef PROTO_H
+#define PROTO_H
+
+/*
+ * The whole contract between the processes of mcpgwd. An enum grouped by
+ * channel, the payload named on each line; the payload structs; and one
+ * description (struct msgdef) per struct, in proto.c.
+ *
+ * Unless said otherwise a request and its answer carry the same id (the
+ * imsg's peerid), chosen by whoever asks, and every request is answered once.
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <stdint.h>
+
+#include "wire.h"
+
+#define PROTO_VERSION 1
+
+/* The descriptor every child of master finds its control channel on. */
+#define PROTO_CONTROL_FD 3
+
+enum role {
+	ROLE_MASTER,
+	ROLE_WORKER,
+	ROLE_KEEPER, /* worker -k */
+	ROLE_RESOLVER, /* worker -r */
+	ROLE_AUTHD,
+	ROLE_HASHER, /* authd -p */
+	ROLE_CTL, /* mcpgwctl */
+};
+
+enum imsg_type {
+	/* master -> child, on fd 3; the first message is M_START */
+	M_START, /* struct m_start */
+	M_CHANNEL, /* struct m_channel, and the descriptor of our end */
+	M_PREPARE, /* struct m_gen; a config slice follows */
+	M_CONF_WEB, /* struct conf_web: to workers */
+	M_CONF_AUTH, /* struct conf_auth: to authd */
+	M_CONF_KEEPER, /* struct conf_keeper: to the keeper */
+	M_CONF_BACKEND, /* struct conf_backend: to workers and the keeper */
+	M_CONF_ENDPOINT, /* struct conf_endpoint: to workers and authd */
+	M_CONF_END, /* struct m_gen; answered by M_PREPARED */
+	M_COMMIT, /* struct m_gen: this slice is now in force */
+	M_FORGET, /* struct m_gen: nobody of it lives any more */
+	M_LISTENER, /* struct m_listener, and the listening socket */
+	M_DRAIN, /* struct m_drain: to workers */
+	M_REAPED, /* struct m_reaped: a worker is dead; authd, keeper */
+	M_LOGLEVEL, /* struct m_loglevel */
+	M_CTL, /* struct ctl_req, answered by M_CTL_ROW* M_CTL_END */
+
+	/* child -> master, on fd 3 */
+	M_READY, /* - */
+	M_PREPARED, /* struct m_prepared */
+	M_BADPEER, /* struct m_badpeer: broke the contract, or is silent */
+	M_CTL_ROW, /* struct ctl_row */
+	M_CTL_END, /* struct ctl_end */
+	M_IDLE, /* - : a draining worker has nothing left and exits */
+
+	/* worker <-> authd */
+	A_JOIN, /* - : worker asks; below follow in this order */
+	A_SIGNKEY, /* struct a_signkey: a key to verify with */
+	A_SEALKEY, /* struct a_sealkey: a key to seal session ids with */
+	A_REVOKED, /* struct a_revoked: outside a join answered by A_ACK */
+	A_JOIN_END, /* - : answered by A_JOINED */
+	A_JOINED, /* - : this worker now counts */
+	A_ACK, /* struct a_ack */
+	A_REGISTER, /* struct a_register -> A_REGISTERED */
+	A_REGISTERED, /* struct a_registered */
+	A_AUTHORIZE, /* struct a_authorize -> A_PAGE */
+	A_RESUME, /* struct a_form -> A_PAGE: show the transaction again */
+	A_SIGNIN, /* struct a_form -> A_PAGE */
+	A_DECIDE, /* struct a_form -> A_PAGE */
+	A_PAGE, /* struct a_page */
+	A_TOKEN, /* struct a_token -> A_TOKENS */
+	A_TOKENS, /* struct a_tokens */
+	A_REVOKE, /* struct a_revoke -> A_DONE */
+	A_SESSION_END, /* struct a_revoked (kind REV_SESSION) -> A_DONE */
+	A_DONE, /* struct a_done */
+	A_USED, /* struct a_used: no answer */
+
+	/* authd <-> authd -p */
+	P_CHECK, /* struct p_check -> P_RESULT */
+	P_HASH, /* struct p_check (hash empty) -> P_RESULT */
+	P_RESULT, /* struct p_result */
+
+	/* worker <-> keeper */
+	K_CATALOG, /* struct k_catalog, and a sealed memfd: keeper to worker */
+	K_ACK, /* struct k_catalog: that version is in use */
+	K_CLASS, /* struct k_class: worker wants this class filled */
+	K_ADDRS, /* struct k_addrs: keeper to worker */
+	K_LEASE, /* struct k_lease -> K_SESSION */
+	K_SESSION, /* struct k_session */
+	K_PUT, /* struct k_lease: session is made (or re-PUT) */
+	K_FAIL, /* struct k_lease: it could not be made */
+	K_END, /* struct k_end: the client's session has ended */
+	K_TROUBLE, /* struct k_trouble: worker saw a backend fail */
+	K_RELAY, /* struct k_relay: to another worker, or to all */
+
+	/* keeper <-> resolver */
+	R_RESOLVE, /* struct r_resolve -> R_ADDRS */
+	R_ADDRS, /* struct k_addrs */
+
+	/* mcpgwctl <-> master, on the control socket */
+	C_REQUEST, /* struct ctl_req */
+	C_ROW, /* struct ctl_row */
+	C_END, /* struct ctl_end: last message */
+};
+
+/* ---- master and its children ---- */
+
+struct m_start {
+	uint32_t version; /* PROTO_VERSION */
+	uint8_t role; /* enum role, as the receiver must be */
+	uint8_t debug; /* -d: log to stderr, X-Mcpgw-Worker in responses */
+	uint8_t json; /* log format */
+	uint8_t root; /* 1: started as root, drop to uid/gid, chroot */
+	uint32_t loglevel;
+	uint32_t uid, gid;
+	uint64_t worker; /* worker id, never reused; 0 for the others */
+	uint32_t gen; /* generation of a worker */
+	char *jail; /* directory to chroot to; authd: the state directory */
+	char *state; /* authd without root: the state directory */
+};
+struct m_channel {
+	uint8_t role; /* who is at the other end */
+	uint64_t worker;
+	uint32_t gen;
+};
+struct m_gen {
+	uint32_t gen;
+};
+struct m_prepared {
+	uint32_t gen;
+	char *error; /* empty: accepted */
+};
+struct m_listener {
+	uint8_t loopback; /* the address is a loopback address */
+	uint16_t port;
+	char *address; /* as configured, for the log */
+};
+struct m_drain {
+	uint32_t seconds;
+	uint8_t stop; /* the whole daemon ends: idle connections go at once */
+};
+struct m_reaped {
+	uint64_t worker;
+};
+struct m_loglevel {
+	uint32_t level;
+};
+struct m_badpeer {
+	uint8_t role;
+	uint64_t worker;
+	char *why;
+};
+
+/* ---- config slices ---- */
+
+struct kv {
+	char *name;
+	char *value; /* wiped when freed */
+};
+
+#define DECLARE_SAMPLING 0x01
+#define DECLARE_FORM     0x02 /* elicitation */
+#define DECLARE_URL      0x04 /* elicitation */
+#define DECLARE_ROOTS    0x08
+
+struct conf_backend {
+	uint32_t id; /* of this effective definition; never reused */
+	char *name;
+	char *url; /* as configured, for messages */
+	char *host;
+	uint16_t port;
+	char *authority; /* value of the Host header */
+	char *target; /* request target: path and query */
+	struct vec headers; /* struct kv */
+	uint32_t timeout; /* s of silence */
+	uint32_t max_time; /* s, absolute */
+	struct strv allow, deny; /* globs on the backend's own tool names */
+	uint32_t declare; /* DECLARE_* bits */
+};
+
+#define PREFIX_BACKEND 0 /* <backend>_<name> */
+#define PREFIX_NONE    1
+
+struct conf_endpoint {
+	char *path; /* "/mcp", "/home/mcp" */
+	struct u32v backends; /* ids, in config order */
+	uint8_t prefix;
+	uint8_t noauth; /* auth: none; on loopback listeners only */
+	struct strv users; /* empty: everybody */
+};
+
+struct conf_web {
+	char *issuer; /* emitted byte for byte */
+	struct strv hosts;
+	struct strv origins;
+	struct strv trusted_proxies; /* CIDR */
+	uint32_t session_ttl;
+	uint32_t keepalive_timeout;
+	uint32_t access_token_ttl;
+	uint32_t body; /* largest request or answer body, bytes */
+	uint32_t streams_per_user;
+	uint32_t connections; /* of all workers together */
+	uint32_t workers; /* how many share that */
+	uint32_t names_max;
+	char *separator;
+	uint8_t registration; /* 1: open */
+	struct vec scopes; /* struct kv: name, description */
+};
+
+struct conf_keeper {
+	uint32_t session_ttl;
+};
+
+struct conf_auth {
+	char *issuer;
+	uint32_t access_token_ttl;
+	uint32_t refresh_token_ttl;
+	uint32_t refresh_max_age; /* 0: none */
+	uint32_t refresh_grace;
+	uint32_t client_ttl; /* 0: for ever */
+	uint32_t session_ttl;
+	uint8_t registration; /* 1: open */
+	struct strv private_use_schemes;
+	struct strv http_redirect_hosts;
+	char *password; /* owner's, plain or crypt(3); empty: from the store */
+	struct vec scopes; /* struct kv: name, description */
+	uint32_t fail_count, fail_window; /* auth_failures_per_ip: n per s */
+	uint32_t register_count, register_window; /* register_per_ip */
+};
+
+/* ---- worker and authd ---- */
+
+#define ID_LEN 16 /* grant ids, token ids, session nonces */
+
+struct a_signkey {
+	char *kid; /* RFC 7638 thumbprint */
+	uint8_t x[32], y[32]; /* P-256 */
+};
+struct a_sealkey {
+	uint32_t kid;
+	uint8_t current; /* seal with this one */
+	uint8_t key[32];
+};
+
+#define REV_GRANT   1 /* a grant and every token of it */
+#define REV_TOKEN   2 /* one access token, by jti */
+#define REV_SESSION 3 /* a legacy MCP session, by nonce */
+
+struct a_revoked {
+	uint64_t n; /* number of the revocation; 0 in A_SESSION_END */
+	uint8_t kind;
+	uint8_t id[ID_LEN];
+	int64_t until; /* no token it covers lives longer */
+};
+struct a_ack {
+	uint64_t n;
+};
+struct a_register {
+	char *addr; /* of the client, for limits */
+	char *name;
+	struct strv redirect_uris;
+	char *auth_method; /* empty: none asked for */
+	char *application_type;
+	char *client_uri;
+	char *scope;
+	uint8_t grants; /* GRANT_* bits asked for; 0: none named */
+};
+#define GRANT_CODE    0x01
+#define GRANT_REFRESH 0x02
+struct a_registered {
+	char *error; /* empty, or an RFC 7591 error code */
+	char *description;
+	uint32_t retry_after; /* s; with error "slow_down" */
+	char *client_id;
+	char *client_secret; /* empty for a public client */
+	int64_t issued_at;
+	char *name;
+	struct strv redirect_uris; /* those that were accepted */
+	char *auth_method;
+	char *application_type;
+	char *client_uri;
+	char *scope;
+	uint8_t grants;
+};
+/* The request of the authorization endpoint, decoded, not judged. */
+struct a_authorize {
+	char *addr;
+	char *cookie; /* of the browser; empty if none came */
+	char *response_type;
+	char *client_id;
+	char *redirect_uri;
+	char *scope;
+	char *state;
+	char *challenge;
+	char *challenge_method;
+	char *prompt;
+	char *response_mode;
+	struct strv resources;
+	uint8_t has_request; /* a request or request_uri parameter was there */
+	uint8_t has_redirect_uri;
+};
+/* A form of the sign-in or consent page, or the page asked for again. */
+struct a_form {
+	char *addr;
+	char *cookie;
+	char *txn;
+	char *csrf;
+	char *user; /* A_SIGNIN */
+	char *password; /* A_SIGNIN; wiped */
+	char *decision; /* A_DECIDE: only "approve" grants */
+};
+enum page_kind {
+	PAGE_SIGNIN,
+	PAGE_CONSENT,
+	PAGE_REDIRECT, /* to the client: a code, or an error */
+	PAGE_ERROR, /* shown, never redirected: see error */
+	PAGE_AGAIN, /* signed in: 303 to the transaction's own address */
+};
+struct a_page {
+	uint8_t kind;
+	char *txn;
+	char *csrf;
+	char *set_cookie; /* new value of the browser's cookie; empty: keep */
+	/* PAGE_SIGNIN, PAGE_CONSENT */
+	char *client_id;
+	char *client_name; /* cleaned, at most 64 characters */
+	int64_t registered;
+	int64_t approved; /* when this user last allowed it; 0 never */
+	char *user;
+	char *scope;
+	char *redirect_uri; /* also PAGE_REDIRECT */
+	uint8_t device; /* loopback or private scheme: this device */
+	uint8_t no_password; /* PAGE_SIGNIN: none has been set yet */
+	char *notice; /* PAGE_SIGNIN: a NOTICE_* word; empty: none */
+	uint32_t retry_after;
+	/* PAGE_REDIRECT */
+	char *code;
+	char *state;
+	char *error; /* also PAGE_ERROR: a word, see worker/oauth_page.c */
+	char *description;
+};
+#define NOTICE_WRONG    "wrong" /* that name and password do not match */
+#define NOTICE_WAIT     "wait" /* too many tries, see retry_after */
+#define NOTICE_BUSY     "busy" /* password check queue full */
+#define PAGE_E_CLIENT   "unknown_client"
+#define PAGE_E_REDIRECT "bad_redirect"
+#define PAGE_E_EXPIRED  "expired" /* the transaction is gone */
+#define PAGE_E_BROWSER  "browser" /* other browser, or a bad csrf: 403 */
+#define PAGE_E_REQUEST  "bad_request" /* and description */
+#define PAGE_E_DOWN     "unavailable" /* 503 */
+
+#define CAUTH_NONE  0 /* client_id in the body */
+#define CAUTH_BASIC 1
+#define CAUTH_POST  2
+
+struct a_token {
+	char *addr;
+	char *grant_type;
+	uint8_t method; /* struct client_auth, flat */
+	char *client_id;
+	char *secret;
+	char *client_id2;
+	char *secret2;
+	char *code;
+	char *redirect_uri;
+	char *verifier;
+	char *refresh_token;
+	char *scope;
+	struct strv resources;
+};
+struct a_tokens {
+	uint16_t status; /* HTTP: 200, 400, 401, 429, 503 */
+	char *error; /* empty, or RFC 6749 5.2 / RFC 8707 */
+	char *description;
+	uint32_t retry_after;
+	char *access_token;
+	char *refresh_token;
+	char *scope;
+	uint32_t expires_in;
+};
+struct a_revoke {
+	char *addr;
+	uint8_t method;
+	char *client_id;
+	char *secret;
+	char *client_id2;
+	char *secret2;
+	char *token;
+};
+struct a_done {
+	uint16_t status;
+	char *error;
+};
+/* An access token of grant gid, minted with refresh token number n, was used
+ * for the first time in this worker. */
+struct a_used {
+	uint8_t gid[ID_LEN];
+	uint32_t n;
+};
+
+/* ---- authd and its hashers ---- */
+
+struct p_check {
+	char *hash;
+	char *password;
+};
+struct p_result {
+	uint8_t ok;
+	char *hash; /* answer to P_HASH */
+};
+
+/* ---- worker, keeper, resolver ---- */
+
+struct k_catalog {
+	uint64_t version;
+	uint32_t size;
+};
+struct k_class {
+	uint8_t class; /* DECLARE_* bits that the client declared */
+};
+struct k_addr {
+	uint8_t family; /* 4 or 6 */
+	uint8_t addr[16];
+};
+struct k_addrs {
+	uint32_t backend;
+	uint16_t port;
+	struct vec addrs; /* struct k_addr; empty: could not be resolved */
+};
+struct r_resolve {
+	uint32_t backend;
+	char *host;
+	uint16_t port;
+};
+/* The upstream session of (client session, backend). */
+struct k_lease {
+	uint8_t nonce[ID_LEN];
+	uint32_t backend;
+	uint8_t class;
+	char *stale; /* K_LEASE: this session id was answered 404 */
+	char *session; /* K_PUT: the backend's id; empty: it gives none */
+	char *revision; /* K_PUT: negotiated protocol version */
+};
+struct k_session {
+	uint8_t leased; /* 1: make it, then K_PUT or K_FAIL */
+	uint8_t
+	    failed; /* whoever held the lease failed, or the queue is full */
+	char *session;
+	char *revision;
+};
+struct k_end {
+	uint8_t nonce[ID_LEN];
+};
+struct k_trouble {
+	uint32_t backend;
+	uint8_t unreachable; /* 1: no address answered */
+	char *why;
+};
+#define RELAY_CANCEL 1 /* id: the client's request id, raw JSON */
+#define RELAY_ANSWER 2 /* id: ours; body: the client's message, raw JSON */
+struct k_relay {
+	uint8_t kind;
+	uint64_t worker; /* 0: every other worker */
+	uint8_t nonce[ID_LEN];
+	struct blob id;
+	struct blob body;
+};
+
+/* ---- mcpgwctl ---- */
+
+enum ctl_verb {
+	CTL_STATUS,
+	CTL_RELOAD,
+	CTL_SHOW_BACKENDS,
+	CTL_SHOW_TOOLS,
+	CTL_SHOW_WORKERS,
+	CTL_USER_PASSWD, /* args: user; secret: password */
+	CTL_CLIENT_DELETE, /* args: client id */
+	CTL_TOKEN_REVOKE, /* args: grant id; secret: or a token itself */
+	CTL_LOG_LEVEL, /* args: level */
+};
+struct ctl_req {
+	uint32_t version; /* PROTO_VERSION */
+	uint8_t verb;
+	struct strv args;
+	char *secret;
+};
+/* One line of a table: names and values side by side; a name that starts with
+ * '#' holds a number, with '?' a truth value ("true"/"false"). */
+struct ctl_row {
+	struct strv names;
+	struct strv values;
+};
+struct ctl_end {
+	uint8_t failed;
+	char *message; /* what happened, or why not */
+};
+
+extern const struct msgdef def_m_start, def_m_channel, def_m_gen,
+    def_m_prepared, def_m_listener, def_m_drain, def_m_reaped, def_m_loglevel,
+    def_m_badpeer, def_kv, def_conf_backend, def_conf_endpoint, def_conf_web,
+    def_conf_keeper, def_conf_auth, def_a_signkey, def_a_sealkey, def_a_revoked,
+    def_a_ack, def_a_register, def_a_registered, def_a_authorize, def_a_form,
+    def_a_page, def_a_token, def_a_tokens, def_a_revoke, def_a_done, def_a_used,
+    def_p_check, def_p_result, def_k_catalog, def_k_class, def_k_addr,
+    def_k_addrs, def_r_resolve, def_k_lease, def_k_session, def_k_end,
+    def_k_trouble, def_k_relay, def_ctl_req, def_ctl_row, def_ctl_end;
+
+/* Every description, NULL at the end: for the fuzzer and the tests. */
+extern const struct msgdef *const proto_defs[];
+
+const char *role_name(uint8_t role);
+
+#endif

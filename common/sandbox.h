@@ -1,0 +1,20 @@
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+/*
+ * One function per role, called as the last line before the loop: seccomp
+ * allow-list (each system call with its reason, in sandbox.c), Landlock where
+ * the kernel has it, rlimits. Each logs one line saying what is in force.
+ * Fatal if seccomp can not be had; Landlock is best effort. On OpenBSD these
+ * are pledge and unveil.
+ */
+/* A deny-list, since it must exec: its children inherit it and no_new_privs. */
+void sandbox_master(void);
+void sandbox_worker(void);
+void sandbox_keeper(void);
+void sandbox_resolver(void);
+/* dir: the store, the only place it can open ("/" when in a chroot). */
+void sandbox_authd(const char *dir);
+void sandbox_hasher(void);
+
+#endif

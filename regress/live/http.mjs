@@ -1,0 +1,390 @@
+// ref/security.md 1.B and 1.C against the daemon, byte by byte: SMG-1..12,
+// DNSR-1..5, HDR-1..5 and 8.
+import { Child, ok, run, same, test } from './lib/harness.mjs';
+import { Gateway } from './lib/gateway.mjs';
+import { echo } from './lib/backends.mjs';
+import { Browser, Client } from './lib/oauth.mjs';
+import { Mcp, request } from './lib/mcp.mjs';
+import { exchange, responses } from './lib/raw.mjs';
+import { bin } from './lib/paths.mjs';
+
+let gw, port, host;
+const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+
+const line = (first, rest = '') => `${first}\r\nHost: ${host}\r\n${rest}`;
+const post = (rest) => line('POST /bare/mcp HTTP/1.1', rest);
+const good = (path = '/health') => line(`GET ${path} HTTP/1.1`, '\r\n');
+
+let cases = 0;
+
+// One answer of one of these statuses, and the connection is closed.
+async function closes(bytes, what, statuses = [400], opts = {}) {
+	cases++;
+	const r = await exchange(port, bytes, opts);
+	const all = responses(r.bytes);
+	ok(all.length === 1, `${what}: ${all.length} answers: ${
+	    JSON.stringify(r.bytes.slice(0, 300))}`);
+	ok(statuses.includes(all[0].status), `${what}: ${all[0].status}`);
+	ok(r.closed, `${what}: not closed`);
+	return all[0];
+}
+
+async function answers(bytes, want, what, opts = {}) {
+	const r = await exchange(port, bytes, opts);
+	const all = responses(r.bytes);
+	same(all.map((a) => a.status), want, what);
+	return all;
+}
+
+async function smuggling() {
+	await test('SMG-1 Content-Length and Transfer-Encoding', async () => {
+		await closes(post('Content-Length: 5\r\nTransfer-Encoding: ' +
+		    'chunked\r\n\r\n0\r\n\r\nX'), 'CL, TE');
+		await closes(post('Transfer-Encoding: chunked\r\n' +
+		    'Content-Length: 5\r\n\r\n0\r\n\r\nX'), 'TE, CL');
+	});
+	await test('SMG-2 two Content-Lengths', async () => {
+		for (const h of ['Content-Length: 5\r\nContent-Length: 5',
+		    'Content-Length: 5\r\nContent-Length: 6',
+		    'Content-Length: 5, 5',
+		    'Content-Length: \r\nContent-Length: 43'])
+			await closes(post(`${h}\r\n\r\nabcde`), h);
+	});
+	await test('SMG-3 Content-Length values', async () => {
+		for (const v of ['', '+5', '-48', '0x10', '1_0', '5 5', '1Z',
+		    '99999999999999999999', '5,', '\x0b5', '5\x0c', '5.0', '١'])
+			await closes(post(`Content-Length: ${v}\r\n\r\nabcde`),
+			    JSON.stringify(v), [400, 413]);
+		// 010 is ten.
+		const body = `${PING}`.padEnd(10);
+		await answers([post('Content-Length: 010\r\nContent-Type: ' +
+		    `application/json\r\n\r\n${body.slice(0, 10)}`), good()],
+		    [400, 200], '010');
+	});
+	await test('SMG-4 Transfer-Encoding values', async () => {
+		for (const v of [',chunked', 'chunked,', 'chunked, chunked',
+		    'xchunked', 'identity', 'gzip, chunked', '\x0bchunked',
+		    '\xa0chunked\xa0', 'chunked\x00', '"chunked"', 'chunked;x=1',
+		    ''])
+			await closes(post(`Transfer-Encoding: ${v}\r\n\r\n` +
+			    '0\r\n\r\n'), JSON.stringify(v), [400, 501]);
+		await closes(post('Transfer-Encoding: chunked\r\n' +
+		    'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n'), 'two');
+		await closes(post('Transfer-Encoding: chunked\r\n' +
+		    'Transfer-Encoding: identity\r\n\r\n0\r\n\r\n'), 'two kinds',
+		    [400, 501]);
+		await closes(line('POST /bare/mcp HTTP/1.0',
+		    'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n'), 'HTTP/1.0');
+	});
+	await test('SMG-5 chunk sizes and ends', async () => {
+		const te = post('Transfer-Encoding: chunked\r\n\r\n');
+		for (const c of ['0_2e\r\n', '0x5\r\nabcde\r\n', '+5\r\nabcde\r\n',
+		    '-0x0\r\n\r\n', ' 5\r\nabcde\r\n', '5\r\r;a\nabcde',
+		    '5;a=b\r\rX\r\n', '\r\nabcde', '12345678901234567\r\nabcde',
+		    '5\nabcde\n0\n\n', '5\r\nabcdeX\r\n0\r\n\r\n',
+		    '5\r\nabcde0\r\n\r\n', '0\r\nX:POST / HTTP/1.1\n\r\n\r\n',
+		    'g\r\n', '5 \r\nabcde\r\n0\r\n\r\n\x00',
+		    'fffffffffffffff0\r\n'])
+			await closes([te, c], JSON.stringify(c), [400, 413]);
+	});
+	await test('SMG-6 header lines', async () => {
+		for (const h of ['Content-Length : 5', '\tX: y', ' X: y', 'X y',
+		    ': x', 'X: a\x00b', 'X: a\rb', 'X: a\nb', 'X\x80: y',
+		    'X\x01: y', 'Content-Length\x85: 10', 'X: a\r\n folded',
+		    'X: a\r\n\tfolded', 'X(: y', 'X\t: y', 'X: a\x7fb'])
+			await closes(post(`${h}\r\n\r\n`), JSON.stringify(h));
+		await closes(`POST /bare/mcp HTTP/1.1\r\n\tHost: ${host}\r\n\r\n`,
+		    'tab in the first header');
+	});
+	await test('SMG-7 request lines', async () => {
+		const h = `Host: ${host}\r\n\r\n`;
+		for (const l of ['GET /\nHTTP/1.1\r\n', 'GET /health HTTP/1.32\r\n',
+		    'GET /health HTTP/4294967295.255\r\n',
+		    'GET  /health HTTP/1.1\r\n', 'GET /health  HTTP/1.1\r\n',
+		    'GET /health\r\n', 'get /health HTTP/1.1\r\n',
+		    'GET http://evil.example/health HTTP/1.1\r\n',
+		    'GET /health HTTP/2.0\r\n', 'GET /health http/1.1\r\n',
+		    'GET\t/health HTTP/1.1\r\n', ' GET /health HTTP/1.1\r\n',
+		    'GET health HTTP/1.1\r\n', 'G\x00T /health HTTP/1.1\r\n',
+		    'GET /he\x00lth HTTP/1.1\r\n', 'GET /h\xe9 HTTP/1.1\r\n',
+		    'GET /health HTTP/1.1 \r\n', 'GET /health HTTP/1\r\n',
+		    'CONNECT evil:443 HTTP/1.1\r\n'])
+			await closes(l + h, JSON.stringify(l),
+			    [400, 405, 421, 501, 505]);
+	});
+	await test('SMG-8 Host', async () => {
+		for (const h of ['', `Host: ${host}\r\nHost: ${host}\r\n`,
+		    'Host: \r\n', `Host: u@${host}\r\n`, `Host: ${host}/x\r\n`,
+		    `Host: ${host}\x00\r\n`, `Host: ${host}, evil\r\n`,
+		    `Host: ${host} evil\r\n`])
+			await closes(`GET /mcp HTTP/1.1\r\n${h}\r\n`,
+			    JSON.stringify(h));
+	});
+	await test('SMG-9 pipelining', async () => {
+		await answers(good() + good(), [200, 200], 'two');
+		const three = await answers(good() + line(
+		    'GET /.well-known/oauth-authorization-server HTTP/1.1',
+		    '\r\n') + good('/nothing'), [200, 200, 404], 'in order');
+		ok(/issuer/.test(three[1].body), 'the second is the second');
+		const r = await exchange(port, `${good()}GARBAGE\x00\r\n\r\n`);
+		same(responses(r.bytes).map((a) => a.status), [200, 400],
+		    'garbage');
+		ok(r.closed, 'closed after garbage');
+		await answers([good().slice(0, 9), good().slice(9, 30),
+		    good().slice(30) + good().slice(0, 5), good().slice(5)],
+		    [200, 200], 'in pieces');
+	});
+	await test('SMG-10 a body on GET, HEAD and DELETE', async () => {
+		const body = 'GET /evil ';
+		for (const m of ['GET', 'HEAD', 'DELETE']) {
+			const r = await exchange(port, line(`${m} /health HTTP/1.1`,
+			    `Content-Length: 10\r\n\r\n${body}`) + good());
+			const n = (r.bytes.match(/HTTP\/1\.1 \d{3}/g) ?? []);
+			ok(n.length === 2 && n[1].endsWith('200') ||
+			    n.length === 1 && r.closed, `${m}: ${n} ${r.closed}`);
+			ok(!/evil/.test(r.bytes), `${m}: the body became a request`);
+		}
+	});
+	await test('SMG-11 Expect', async () => {
+		const head = post(`Content-Length: ${PING.length}\r\n` +
+		    'Content-Type: application/json\r\nExpect: 100-continue\r\n' +
+		    '\r\n');
+		const waits = await exchange(port, head);
+		ok(/^HTTP\/1\.1 (100|4\d\d|417)/.test(waits.bytes),
+		    `nothing sent: ${waits.bytes}`);
+		const r = await exchange(port, [head, PING], { pause: 200 });
+		const all = responses(r.bytes).map((a) => a.status);
+		ok(all[0] === 100 && all.length === 2 || all[0] >= 400,
+		    `${all}`);
+		await answers(post('Content-Length: 2\r\nExpect: x\r\n\r\n{}'),
+		    [417], 'Expect: x');
+	});
+	await test('SMG-12 Upgrade, Connection and trailers', async () => {
+		await answers(line('GET /health HTTP/1.1', 'Connection: ' +
+		    'Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n' +
+		    'HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'), [200], 'h2c');
+		await answers(line('GET /mcp HTTP/1.1', 'Origin: ' +
+		    'https://evil.example\r\nConnection: Origin\r\n\r\n'), [403],
+		    'Connection does not remove Origin');
+		const [first] = await answers(line('POST /mcp HTTP/1.1',
+		    'Transfer-Encoding: chunked\r\nContent-Type: ' +
+		    'application/json\r\nTrailer: Authorization\r\n\r\n2\r\n{}' +
+		    `\r\n0\r\nAuthorization: Bearer ${gw.token}\r\n` +
+		    'Content-Length: 99\r\n\r\n') + good(), [401, 200],
+		    'a trailer is no header');
+		ok(first.headers['www-authenticate'], 'challenge');
+	});
+	console.log(`# smuggling: ${cases} cases, 0 accepted-ambiguous`);
+}
+
+async function hosts() {
+	await test('DNSR-1 foreign Host on every route but /health',
+	    async () => {
+		for (const p of ['/mcp', '/oauth/token', '/oauth/register',
+		    '/oauth/authorize', '/oauth/jwks', '/nothing',
+		    '/.well-known/oauth-protected-resource',
+		    '/.well-known/oauth-authorization-server', '/bare/mcp'])
+			for (const h of ['evil.example', 'evil.example:80'])
+				await answers(`GET ${p} HTTP/1.1\r\nHost: ${h}\r\n` +
+				    'Connection: close\r\n\r\n', [421], `${p} ${h}`);
+		await answers('GET /health HTTP/1.1\r\nHost: evil.example\r\n' +
+		    'Connection: close\r\n\r\n', [200], '/health');
+	});
+	await test('DNSR-2, DNSR-3 Origin by class', async () => {
+		for (const origin of ['https://evil.example', 'null',
+		    'http://localhost.evil', 'https://claude.ai.evil',
+		    'http://127.0.0.1@evil', '*']) {
+			for (const method of ['POST', 'GET', 'OPTIONS']) {
+				const r = await request(gw.url,
+				    { method, headers: { origin } });
+				same(r.status, 403, `${method} /mcp ${origin}`);
+				same(r.headers['access-control-allow-origin'],
+				    undefined, 'ACAO');
+			}
+			for (const p of ['/oauth/authorize', '/authorize'])
+				same((await request(gw.base + p, { headers: { origin,
+				    'content-type':
+				    'application/x-www-form-urlencoded' } })).status,
+				    403, `POST ${p} ${origin}`);
+			const t = await request(`${gw.base}/oauth/token`,
+			    { headers: { origin } });
+			same(t.headers['access-control-allow-origin'], '*',
+			    'token is public');
+		}
+		for (const origin of ['https://claude.ai', gw.base,
+		    'http://localhost:6274', 'http://127.0.0.1:1']) {
+			const r = await request(gw.url, { headers: { origin } });
+			same(r.status, 401, origin);
+			same(r.headers['access-control-allow-origin'], origin,
+			    'echoed');
+			ok(/origin/i.test(r.headers.vary ?? ''), 'Vary');
+		}
+	});
+	await test('DNSR-4 near misses of our Host', async () => {
+		for (const h of [`${host}.evil`, 'localhost.evil', '127.0.0.1.evil',
+		    '[::2]', '127.0.0.2', '0.0.0.0', 'localhost.', '2130706433'])
+			await answers(`GET /mcp HTTP/1.1\r\nHost: ${h}\r\n` +
+			    'Connection: close\r\n\r\n', [421], h);
+		for (const h of [host, 'localhost', '127.0.0.1:1', '[::1]:99'])
+			await answers(`GET /mcp HTTP/1.1\r\nHost: ${h}\r\n` +
+			    'Connection: close\r\n\r\n', [401], h);
+	});
+	await test('DNSR-5 CORS by class', async () => {
+		const origin = 'https://anything.example';
+		for (const [method, p] of [['GET', '/oauth/jwks'],
+		    ['GET', '/.well-known/oauth-protected-resource'],
+		    ['POST', '/oauth/token'], ['POST', '/oauth/register'],
+		    ['GET', '/.well-known/nothing-of-ours']]) {
+			const r = await request(gw.base + p,
+			    { method, headers: { origin } });
+			if (r.status !== 404)
+				same(r.headers['access-control-allow-origin'], '*',
+				    `${p} (${r.status})`);
+			same(r.headers['access-control-allow-credentials'],
+			    undefined, p);
+		}
+		const pre = await request(gw.url, { method: 'OPTIONS', headers: {
+			origin: 'https://claude.ai',
+			'access-control-request-method': 'POST',
+			'access-control-request-headers': 'authorization' } });
+		same(pre.status, 204, 'preflight without a token');
+		const expose = (await request(gw.url, { headers:
+		    { origin: 'https://claude.ai' } }))
+		    .headers['access-control-expose-headers'] ?? '';
+		for (const h of ['WWW-Authenticate', 'Mcp-Session-Id'])
+			ok(expose.toLowerCase().includes(h.toLowerCase()), expose);
+		const page = await request(`${gw.base}/oauth/authorize`,
+		    { method: 'GET' });
+		same(page.headers['access-control-allow-origin'], undefined,
+		    'authorize');
+	});
+}
+
+async function headers(backend) {
+	await test('HDR-1 forwarded headers of strangers change nothing',
+	    async () => {
+		const path = `${gw.base}/.well-known/oauth-protected-resource/mcp`;
+		const plain = await request(path, { method: 'GET' });
+		const other = await request(path, { method: 'GET', headers: {
+			'x-forwarded-for': '203.0.113.9',
+			'x-forwarded-proto': 'https',
+			'x-forwarded-host': 'evil.example', 'x-real-ip': '1.2.3.4',
+			forwarded: 'for=1.2.3.4;host=evil.example;proto=https',
+		} });
+		same(other.text, plain.text, 'metadata');
+		same(JSON.parse(plain.text).resource, gw.url, 'resource');
+	});
+	await test('HDR-2 of a trusted proxy only the last hop counts',
+	    async () => {
+		const g = await Gateway.start({ config: {
+			trusted_proxies: ['127.0.0.1/32'],
+			limits: { register_per_ip: '3/h' },
+		} });
+		const register = (xff) => request(`${g.base}/oauth/register`, {
+			headers: { 'content-type': 'application/json',
+			    'x-forwarded-for': xff },
+			body: '{"redirect_uris":["https://c.example/cb"]}' });
+		const got = [];
+		for (let i = 0; i < 6; i++)
+			got.push((await register(
+			    `198.51.100.${i}, 203.0.113.1`)).status);
+		same(got, [201, 201, 201, 429, 429, 429], 'same last hop');
+		same((await register('203.0.113.1, 198.51.100.9')).status, 201,
+		    'another last hop');
+		await g.stop();
+	});
+	await test('HDR-3, HDR-4 nothing of the client\'s goes upstream',
+	    async () => {
+		const c = await Client.signIn(gw);
+		const token = c.tokens.access_token;
+		const mcp = await new Mcp(gw.url, { token }).open();
+		await mcp.tool('echo_echo', { nonce: 'hdr' }, { headers: {
+			cookie: 'secret=cookie-value',
+			'proxy-authorization': 'Basic cHJveHk6c2VjcmV0',
+			'x-api-token': 'x-token-value',
+			'x-user-id': 'root', 'x-auth-scope': 'mcp:admin',
+			'x-mcpgw-worker': '1', 'x-forwarded-for': '1.2.3.4',
+			forwarded: 'for=1.2.3.4',
+			traceparent:
+			    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+		} });
+		const { seen } = await (await fetch(
+		    backend.url.replace(/mcp$/, 'seen'))).json();
+		const all = JSON.stringify(seen);
+		for (const s of [token, token.split('.')[2], 'cookie-value',
+		    'cHJveHk6', 'x-token-value', 'mcp:admin', '1.2.3.4',
+		    mcp.session])
+			ok(!all.includes(s), `the backend got ${s.slice(0, 20)}`);
+		const last = seen.at(-1).headers;
+		const at = last.findIndex((h) => /^traceparent$/i.test(h));
+		ok(at >= 0 && /0af7651916cd43dd/.test(last[at + 1]),
+		    'traceparent is passed on');
+		const configured = last.findIndex((h) =>
+		    /^x-backend-key$/i.test(h));
+		same(last[configured + 1], 'configured-secret',
+		    'the backend\'s own header');
+	});
+	await test('HDR-5 a configured header cannot be split', async () => {
+		for (const v of ['a\r\nX-Evil: 1', 'a\nb', 'a\u0000b']) {
+			const g = await Gateway.make({ config: { backends: { echo:
+			    { url: backend.url, headers: { 'X-Key': v } } } } });
+			const c = new Child('mcpgwd -n', `${bin}/mcpgwd`,
+			    ['-n', '-f', g.conf, '-L', bin],
+			    g.drop ? { uid: 65534, gid: 65534 } : {});
+			const status = await c.exited;
+			same(status, 1, `${JSON.stringify(v)}: ${c.output}`);
+			ok(/mcpgwd\.conf:\d+: /.test(c.output), c.output);
+		}
+		const mcp = await new Mcp(`${gw.base}/bare/mcp`).open();
+		const args = { nonce: 'a\r\nX-Evil: 1\u0000é' };
+		const r = await mcp.tool('echo', args);
+		same(JSON.parse(r.content[0].text), args, 'argument');
+	});
+	await test('HDR-8 response headers', async () => {
+		const c = await new Client(gw.base).register();
+		const page = await new Browser(gw.base).get(c.authorizeUrl());
+		same(page.headers.get('cache-control'), 'no-store', 'sign-in');
+		same(page.headers.get('referrer-policy'), 'same-origin',
+		    'sign-in');
+		for (const [method, p] of [['POST', '/oauth/token'],
+		    ['POST', '/oauth/register'], ['POST', '/mcp'],
+		    ['GET', '/health'], ['GET', '/nothing']]) {
+			const r = await request(gw.base + p, { method });
+			same(r.headers['x-content-type-options'], 'nosniff', p);
+			same(r.headers.server, undefined, `Server of ${p}`);
+			ok(!/html/.test(r.headers['content-type'] ?? ''), p);
+		}
+		const t = await request(`${gw.base}/oauth/token`);
+		same(t.headers['cache-control'], 'no-store', 'token');
+	});
+	await test('a browser that opens /mcp sees the address, with 401',
+	    async () => {
+		const r = await request(gw.url, { method: 'GET', headers:
+		    { accept: 'text/html,application/xhtml+xml' } });
+		same(r.status, 401, 'status');
+		ok(/^text\/html/.test(r.headers['content-type']), 'a page');
+		ok(r.text.includes(gw.url), 'the address');
+	});
+}
+
+run('http', async () => {
+	const backend = await echo();
+	gw = await Gateway.start({ config: {
+		backends: { echo: { url: backend.url,
+		    headers: { 'X-Backend-Key': 'configured-secret' } } },
+		endpoints: {
+			'/mcp': { backends: '*' },
+			'/bare/mcp': { backends: ['echo'], prefix: 'none',
+			    auth: 'none' },
+		},
+	} });
+	gw.token = (await Client.signIn(gw)).tokens.access_token;
+	port = gw.port;
+	host = `localhost:${port}`;
+	await smuggling();
+	await hosts();
+	await headers(backend);
+	await test('the workers are the ones that started', async () =>
+	    same(gw.pids('worker').length, 2, 'workers'));
+	await test('nothing is left after SIGTERM', () => gw.stop());
+});

@@ -1,0 +1,156 @@
+#!/bin/sh
+# run.sh: everything `make test` does after the build: unit tests, arrows,
+# manual pages, fuzz targets, live tests. Its last line is
+# "N passed, N failed".
+# Environment: OBJ, SANITIZE (no browser, no fuzz, no valgrind), FULL=1 (the
+# stated numbers), FUZZTIME (seconds a target), ONLY ("unit live …"), LIVE
+# (names of live tests).
+set -u
+cd "$(dirname "$0")/.." || exit 1
+obj=${OBJ:-obj}
+npm=${MCPGW_NPM:-$PWD/obj/npm}
+sanitize=${SANITIZE:-}
+full=${FULL:-}
+only=${ONLY:-"unit arrows man fuzz live valgrind"}
+fuzztime=${FUZZTIME:-5}
+[ -z "$full" ] || fuzztime=${FUZZTIME:-60}
+log=$(mktemp) || exit 1
+children=
+
+end() {
+	[ -z "$children" ] || { kill $children 2>/dev/null; wait; }
+	rm -f "$log" "$log".*
+}
+trap 'exit 1' INT TERM HUP
+trap end EXIT
+
+wants() { case " $only " in *" $1 "*) return 0 ;; esac; return 1; }
+head1() { printf '\n## %s\n' "$1"; }
+
+# A command that prints cases. It runs in the background, so that a signal
+# reaches us at once; its output is shown as it comes, and counted.
+count() {
+	"$@" >"$log.out" 2>&1 &
+	children=$!
+	tail -n +1 -f --pid="$children" "$log.out" &
+	wait "$children"
+	children=
+	wait
+	cat "$log.out" >>"$log"
+}
+
+# A command that is one case: its output is shown only if it fails.
+case1() {
+	name=$1
+	shift
+	"$@" >"$log.out" 2>&1 &
+	children=$!
+	if wait "$children"; then
+		echo "ok $name" | tee -a "$log"
+	else
+		sed 's/^/#   /' "$log.out" | tail -40
+		echo "not ok $name: exit status not 0" | tee -a "$log"
+	fi
+	children=
+}
+
+unit() {
+	head1 unit
+	for t in "$obj"/regress/unit/*_test; do
+		[ -x "$t" ] && case1 "unit $(basename "$t" _test)" "$t"
+	done
+}
+
+memory() {
+	head1 valgrind
+	# The sandbox test filters system calls valgrind itself needs.
+	for t in "$obj"/regress/unit/*_test; do
+		case $t in *sandbox_test|*priv_test) continue ;; esac
+		[ -x "$t" ] && case1 "valgrind $(basename "$t" _test)" \
+		    valgrind -q --error-exitcode=9 --leak-check=full \
+		    --errors-for-leak-kinds=definite,indirect "$t"
+	done
+}
+
+arrows() {
+	head1 'include and link rules'
+	count sh regress/arrows.sh "$obj"
+}
+
+man() {
+	head1 'manual pages'
+	for m in man/*.[1-9] ; do
+		[ -e "$m" ] && case1 "mandoc -T lint $(basename "$m")" \
+		    mandoc -T lint -W warning "$m"
+	done
+}
+
+fuzz() {
+	head1 "fuzz, $fuzztime s a target"
+	find "$obj/fuzz" -maxdepth 1 -name '*_fuzz' -type f >"$log.list"
+	# Two at a time.
+	while read -r a; do
+		b=
+		read -r b || :
+		fuzz1 "$a" & children=$!
+		[ -z "$b" ] || { fuzz1 "$b" & children="$children $!"; }
+		wait
+		children=
+	done <"$log.list"
+	cat "$log".fuzz.* 2>/dev/null | tee -a "$log"
+}
+
+fuzz1() {
+	n=$(basename "$1")
+	corpus="$obj/fuzz/corpus/$n"
+	mkdir -p "$corpus"
+	seeds="regress/fuzz/corpus/$n"
+	[ -d "$seeds" ] || seeds=
+	if "$1" -max_total_time="$fuzztime" -rss_limit_mb=2048 -timeout=10 \
+	    -artifact_prefix="$obj/fuzz/$n-" "$corpus" $seeds \
+	    >"$log.f.$n" 2>&1; then
+		runs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$log.f.$n")
+		echo "ok fuzz $n: $runs runs" >"$log.fuzz.$n"
+	else
+		tail -30 "$log.f.$n" | sed 's/^/#   /' >"$log.fuzz.$n"
+		echo "not ok fuzz $n: see $obj/fuzz/$n-*" >>"$log.fuzz.$n"
+	fi
+	rm -f "$log.f.$n"
+}
+
+live() {
+	head1 live
+	sh etc/users.sh
+	node="$npm/node_modules/.bin/node"
+	files=
+	for t in ${LIVE:-$(ls regress/live/*.mjs | sed 's/.*\///; s/\.mjs//')}
+	do
+		case $t in all) continue ;; esac
+		# The browser is not built with our compiler's sanitizers, and
+		# the programs under them are too slow for the numbers.
+		case "$sanitize:$t" in ?*:browser|?*:demo) continue ;; esac
+		files="$files regress/live/$t.mjs"
+	done
+	count "$node" regress/live/all.mjs -j 2 $files
+}
+
+start=$(date +%s)
+export OBJ="$obj" MCPGW_NPM="$npm"
+wants unit && unit
+wants arrows && arrows
+wants man && man
+if [ -z "$sanitize" ]; then
+	wants valgrind && memory
+	wants fuzz && fuzz
+fi
+wants live && live
+
+good=$(grep -c '^ok ' "$log")
+bad=$(grep -c '^not ok ' "$log")
+if [ "$bad" -gt 0 ]; then
+	printf '\n## failed\n'
+	grep '^not ok ' "$log"
+fi
+printf '\n%s s\n%s passed, %s failed\n' "$(($(date +%s) - start))" \
+    "$good" "$bad"
+[ "$bad" -eq 0 ] && [ "$good" -gt 0 ]

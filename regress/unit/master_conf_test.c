@@ -1,0 +1,349 @@
+/*
+ * The config: regress/conf/good must load and print to something that loads
+ * and prints the same; regress/conf/bad must each give exactly the one error
+ * that its first line announces, "# expect: LINE: key: part of the message".
+ * Then includes, secrets and file modes, in a directory of their own.
+ */
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../master/conf.h"
+#include "compat.h"
+#include "test.h"
+
+static char dir[] = "/tmp/mcpgwd-conf-XXXXXX";
+
+static char *
+slurp(const char *path, size_t *len)
+{
+	FILE *f;
+	char *buf;
+
+	buf = xcalloc(1, 65536);
+	*len = 0;
+	if ((f = fopen(path, "r")) != NULL) {
+		*len = fread(buf, 1, 65535, f);
+		fclose(f);
+	}
+	return buf;
+}
+
+static char *
+print(const struct conf *c)
+{
+	char *buf = NULL;
+	size_t len;
+	FILE *f;
+
+	if ((f = open_memstream(&buf, &len)) == NULL)
+		return xstrdup("");
+	conf_print(f, c);
+	fclose(f);
+	return buf;
+}
+
+static void
+complain(const char *path, const struct strv *errs)
+{
+	uint32_t i;
+
+	printf("%s: %u errors\n", path, errs->n);
+	for (i = 0; i < errs->n; i++)
+		printf("  %s\n", errs->v[i]);
+}
+
+static void
+good(const char *path)
+{
+	struct strv errs = {NULL, 0};
+	struct conf *a, *b = NULL;
+	char *text, *pa = NULL, *pb = NULL;
+	size_t len;
+
+	text = slurp(path, &len);
+	a = conf_parse(path, text, len, 0, &errs);
+	if (a != NULL) {
+		pa = print(a);
+		b = conf_parse("printed", pa, strlen(pa), 0, &errs);
+	}
+	if (b != NULL)
+		pb = print(b);
+	if (errs.n > 0)
+		complain(path, &errs);
+	CHECK(a != NULL);
+	CHECK(b != NULL);
+	CHECK(pa != NULL && pb != NULL && strcmp(pa, pb) == 0);
+	CHECK(pa != NULL && strstr(pa, "swordfish") == NULL);
+	conf_free(a);
+	conf_free(b);
+	free(text);
+	free(pa);
+	free(pb);
+	strv_free(&errs);
+}
+
+static void
+bad(const char *path)
+{
+	struct strv errs = {NULL, 0};
+	struct conf *c;
+	char *text, *want, *part = NULL, *line, start[512] = "?";
+	size_t len;
+	int ok;
+
+	text = slurp(path, &len);
+	c = conf_parse(path, text, len, 0, &errs);
+	CHECK(c == NULL);
+	conf_free(c);
+	line = xstrdup(text);
+	line[strcspn(line, "\n")] = '\0';
+	/* LINE: key: part; a key holds no ": ". */
+	if (strncmp(line, "# expect: ", 10) == 0 &&
+	    (want = strstr(line + 10, ": ")) != NULL &&
+	    (part = strstr(want + 2, ": ")) != NULL) {
+		*part = '\0';
+		part += 2;
+		snprintf(start, sizeof start, "%s:%s: ", path, line + 10);
+	}
+	ok = errs.n == 1 && part != NULL &&
+	     strncmp(errs.v[0], start, strlen(start)) == 0 &&
+	     strstr(errs.v[0] + strlen(start), part) != NULL;
+	if (!ok)
+		complain(path, &errs);
+	CHECK(ok);
+	free(line);
+	free(text);
+	strv_free(&errs);
+}
+
+static unsigned int
+walk(const char *base, const char *sub, void (*one)(const char *))
+{
+	const struct dirent *de;
+	char *name, *path;
+	size_t n;
+	unsigned int count = 0;
+	DIR *d;
+
+	xasprintf(&name, "%s/%s", base, sub);
+	if ((d = opendir(name)) == NULL) {
+		printf("%s is not there\n", name);
+		free(name);
+		return 0;
+	}
+	while ((de = readdir(d)) != NULL) {
+		n = strlen(de->d_name);
+		if (n < 4 || strcmp(de->d_name + n - 4, ".yml") != 0)
+			continue;
+		xasprintf(&path, "%s/%s", name, de->d_name);
+		one(path);
+		free(path);
+		count++;
+	}
+	closedir(d);
+	free(name);
+	return count;
+}
+
+/* ---- files ---- */
+
+static void
+put(const char *name, const char *text, mode_t mode)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	if ((f = fopen(path, "w")) == NULL)
+		return;
+	fputs(text, f);
+	fclose(f);
+	CHECK(chmod(path, mode) == 0);
+}
+
+/* Loads DIR/main.conf; want: NULL, or part of the one error. */
+static struct conf *
+load(const char *text, const char *want)
+{
+	struct strv errs = {NULL, 0};
+	struct conf *c;
+	char path[256];
+
+	put("main.conf", text, 0600);
+	snprintf(path, sizeof path, "%s/main.conf", dir);
+	c = conf_load(path, 0, &errs);
+	if (want == NULL) {
+		if (c == NULL)
+			complain(path, &errs);
+		CHECK(c != NULL);
+	} else {
+		CHECK(c == NULL);
+		if (errs.n != 1 || strstr(errs.v[0], want) == NULL)
+			complain(want, &errs);
+		CHECK(errs.n == 1 && strstr(errs.v[0], want) != NULL);
+	}
+	strv_free(&errs);
+	return c;
+}
+
+#define ISSUER "issuer: http://localhost:4444\n"
+
+static void
+secrets(void)
+{
+	struct conf *c;
+	const struct kv *kv;
+
+	put("pw", "swordfish swordfish\n", 0600);
+	c = load(ISSUER "auth: {password: {file: pw}}\n", NULL);
+	CHECK(c != NULL && strcmp(c->password, "swordfish swordfish") == 0);
+	conf_free(c);
+	put("open", "swordfish\n", 0666);
+	load(ISSUER "auth: {password: {file: open}}\n", "chmod go-w");
+	put("void", "\n", 0600);
+	load(ISSUER "auth: {password: {file: void}}\n", "the file is empty");
+	load(ISSUER "auth: {password: {file: none}}\n",
+	    "none: No such file or directory");
+	load(ISSUER "auth: {password: {file: .}}\n", "not a regular file");
+	load(ISSUER "auth: {password: {env: MCPGWD_NONE}}\n", "is not set");
+	load(ISSUER "auth: {password: {credential: pw}}\n", "LoadCredential");
+	CHECK(setenv("CREDENTIALS_DIRECTORY", dir, 1) == 0);
+	load(ISSUER "auth: {password: {credential: ../pw}}\n", "no name of");
+	c = load(ISSUER "auth: {password: {credential: pw}}\n", NULL);
+	conf_free(c);
+	put("two", "a\nb\n", 0600);
+	load(ISSUER
+	    "backends: {x: {url: 'http://h/', headers: {X-Y: {file: two}}}}\n",
+	    "a second line");
+	c = load(ISSUER "backends: {x: {url: 'http://h/', "
+			"headers: {X-Y: {file: pw}}}}\n",
+	    NULL);
+	if (c != NULL) {
+		kv = TAILQ_FIRST(&c->backends)->b.headers.p;
+		CHECK(strcmp(kv->name, "X-Y") == 0);
+		CHECK(strcmp(kv->value, "swordfish swordfish") == 0);
+	}
+	conf_free(c);
+}
+
+static void
+includes(void)
+{
+	struct conf *c;
+	const struct conf_be *be;
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/d", dir);
+	CHECK(mkdir(path, 0700) == 0);
+	put("d/1.yaml", "backends: {b: {url: 'http://b/'}}\n", 0600);
+	put("d/2.yaml", "limits: {body: 1M}\n", 0600);
+	c = load(ISSUER "include: d/*.yaml\n"
+			"backends: {a: {url: 'http://a/'}}\n",
+	    NULL);
+	if (c != NULL) {
+		be = TAILQ_FIRST(&c->backends);
+		CHECK(strcmp(be->b.name, "a") == 0);
+		be = TAILQ_NEXT(be, entry);
+		CHECK(be != NULL && strcmp(be->b.name, "b") == 0);
+		CHECK(be != NULL && strstr(be->pos.file, "d/1.yaml") != NULL);
+		CHECK(c->body == 1 << 20);
+	}
+	conf_free(c);
+	load(ISSUER "include: [d/1.yaml]\n"
+		    "backends: {b: {url: 'http://a/'}}\n",
+	    "d/1.yaml:1: backends.b: given twice");
+	put("d/3.yaml", "issuer: https://x\n", 0600);
+	load(ISSUER "include: d/3.yaml\n", "d/3.yaml:1: issuer: given twice");
+	put("d/3.yaml", "\nlimits: {bodi: 1M}\n", 0600);
+	load(ISSUER "include: d/3.yaml\n",
+	    "d/3.yaml:2: limits.bodi: unknown key; did you mean body?");
+	put("d/3.yaml", "include: x\n", 0600);
+	load(ISSUER "include: d/3.yaml\n", "main file only");
+	put("d/3.yaml", "names: {max: 40}\n", 0622);
+	load(ISSUER "include: d/3.yaml\n", "chmod go-w");
+	load(ISSUER "include: none.yaml\n", "No such file");
+	c = load(ISSUER "include: none.d/*.yaml\n", NULL);
+	conf_free(c);
+}
+
+static void
+modes(void)
+{
+	struct strv errs = {NULL, 0};
+	char path[256];
+
+	put("open.conf", ISSUER, 0620);
+	snprintf(path, sizeof path, "%s/open.conf", dir);
+	CHECK(conf_load(path, 0, &errs) == NULL);
+	CHECK(errs.n == 1 && strstr(errs.v[0], "chmod go-w") != NULL);
+	strv_free(&errs);
+	CHECK(conf_load("/nonexistent/x", 0, &errs) == NULL);
+	CHECK(errs.n == 1);
+	strv_free(&errs);
+}
+
+/* What was not said has the value that the manual gives. */
+static void
+defaults(void)
+{
+	struct conf *c;
+	const struct conf_ep *ep;
+
+	c = load(ISSUER "backends: {a: {url: 'http://[::1]:81/m?q'}}\n", NULL);
+	if (c == NULL)
+		return;
+	CHECK(c->access_token_ttl == 3600 && c->refresh_grace == 60);
+	CHECK(c->session_ttl == 2592000 && c->drain == 3600);
+	CHECK(c->auth_failures_per_ip.count == 10);
+	CHECK(c->auth_failures_per_ip.window == 60);
+	CHECK(c->body == 16 << 20 && c->connections == 10000);
+	CHECK(c->names_max == 44 && strcmp(c->separator, "_") == 0);
+	CHECK(strcmp(TAILQ_FIRST(&c->backends)->b.host, "::1") == 0);
+	CHECK(TAILQ_FIRST(&c->backends)->b.port == 81);
+	CHECK(strcmp(TAILQ_FIRST(&c->backends)->b.authority, "[::1]:81") == 0);
+	CHECK(strcmp(TAILQ_FIRST(&c->backends)->b.target, "/m?q") == 0);
+	ep = TAILQ_FIRST(&c->endpoints);
+	CHECK(strcmp(ep->path, "/mcp") == 0 && ep->all && !ep->prefix);
+	ep = TAILQ_NEXT(ep, entry);
+	CHECK(strcmp(ep->path, "/a/mcp") == 0 && ep->prefix == PREFIX_NONE);
+	CHECK(TAILQ_FIRST(&c->listens)->loopback);
+	conf_free(c);
+}
+
+static void
+clean(void)
+{
+	static const char *const names[] = {"main.conf", "pw", "open", "void",
+	    "two", "d/1.yaml", "d/2.yaml", "d/3.yaml", "d", "open.conf"};
+	char path[256];
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+		CHECK(remove(path) == 0);
+	}
+	CHECK(rmdir(dir) == 0);
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *base = argc > 1 ? argv[1] : "regress/conf";
+
+	umask(022);
+	CHECK(setenv("MCPGWD_TEST", "swordfish swordfish", 1) == 0);
+	CHECK(walk(base, "good", good) >= 5);
+	CHECK(walk(base, "bad", bad) >= 40);
+	CHECK(mkdtemp(dir) != NULL);
+	secrets();
+	includes();
+	modes();
+	defaults();
+	clean();
+	TEST_END();
+}

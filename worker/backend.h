@@ -1,0 +1,37 @@
+#ifndef BACKEND_H
+#define BACKEND_H
+
+/* A backend as worker and keeper know it: its definition, where it is, and
+ * its pool of idle connections. */
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "proto.h"
+
+#define BACKEND_ADDRS 8
+
+struct upconn;
+TAILQ_HEAD(upconns, upconn);
+
+struct backend {
+	struct conf_backend conf;
+	char *fixed; /* head lines that every request carries */
+	struct sockaddr_storage addr[BACKEND_ADDRS];
+	size_t naddr;
+	int unresolved; /* the resolver found nothing */
+	struct upconns idle;
+	size_t nidle;
+	uint64_t calls, errors;
+};
+
+/* Takes over *conf. Fatal when memory is out (it is config). A numeric host
+ * needs no resolver. */
+struct backend *backend_new(struct conf_backend *);
+void backend_free(struct backend *);
+/* New addresses; the last good ones stay if there are none. */
+void backend_addrs(struct backend *, const struct k_addrs *);
+
+/* Its addresses as a message; ka has room for BACKEND_ADDRS. */
+void backend_export(const struct backend *, struct k_addrs *, struct k_addr *);
+
+#endif

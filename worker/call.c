@@ -1,0 +1,505 @@
+/*
+ * Calls. The answer is JSON as long as nothing else has to be said first; a
+ * progress message, a question or five seconds of silence turn it into an
+ * event stream, if the client takes one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authc.h"
+#include "call.h"
+#include "compat.h"
+#include "keeperc.h"
+#include "log.h"
+#include "notify.h"
+#include "question.h"
+#include "revoked.h"
+#include "splice.h"
+#include "upstream.h"
+#include "view.h"
+
+#define STREAM_AFTER 5000  /* ms */
+#define COMMENT_TIME 15000 /* ms between keep-alive comments */
+#define BACKLOG_HIGH (64 * 1024)
+
+static void call_open(struct call *, const char *);
+static void call_opened(void *, const struct upsession *, const char *);
+static void call_send(struct call *);
+static int call_message(void *, const char *, size_t);
+static void call_done(void *, enum up_result, int);
+static int call_answer(struct call *, const struct rpc *);
+static void call_fail(struct call *, const char *);
+static void call_reply(struct call *, const char *, size_t);
+static void call_gone(struct request *);
+static void call_drained(struct request *);
+static void call_finish(struct call *);
+static void call_free(struct call *);
+static void call_abandon(struct call *);
+static int call_stream(struct call *);
+static void call_check(struct call *, uint64_t);
+
+static const struct upreq_ops ops = {call_message, call_done};
+static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
+static uint64_t next_id;
+static size_t ncalls;
+
+void
+call_begin(struct request *rq, const struct call_start *cs)
+{
+	const struct json_span *token = rpc_meta(cs->rpc, "progressToken");
+	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
+	const struct upsession *us;
+	struct call *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		reply_unavailable(rq, 1);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&calls, c, entry);
+	ncalls++;
+	worker.calls++;
+	cs->backend->calls++;
+	c->id = ++next_id;
+	c->kind = cs->kind;
+	c->backend = cs->backend;
+	c->class = view_class(cs->backend, cs->session->class);
+	memcpy(c->nonce, cs->session->nonce, ID_LEN);
+	if (cs->proof != NULL) {
+		memcpy(c->gid, cs->proof->gid, ID_LEN);
+		c->has_gid = 1;
+	}
+	c->json_ok = http_accepts(accept, "application/json");
+	c->sse_ok = http_accepts(accept, "text/event-stream") &&
+	    accept != NULL;
+	c->begun = c->heard = c->commented = mono_msec();
+	c->subject = strdup(cs->session->subject);
+	c->client_id = strndup(cs->rpc->id.p, cs->rpc->id.len);
+	c->client_idlen = cs->rpc->id.len;
+	if (token != NULL &&
+	    (token->type == JSON_STRING || token->type == JSON_NUMBER) &&
+	    token->len <= 1024) {
+		c->token = strndup(token->p, token->len);
+		c->tokenlen = token->len;
+	}
+	c->extra = trace_headers(&rq->head);
+	c->rq = rq;
+	rq->ctx = c;
+	rq->gone = call_gone;
+	rq->drained = call_drained;
+	if (c->subject == NULL || c->client_id == NULL ||
+	    splice_request(c, cs) == -1) {
+		call_fail(c, "can not be asked: out of memory");
+		return;
+	}
+	us = upsession_cached(c->nonce, c->backend->conf.id);
+	if (us == NULL)
+		call_open(c, NULL);
+	else
+		call_opened(c, us, NULL);
+}
+
+static void
+call_open(struct call *c, const char *stale)
+{
+	c->wait = upsession_get(c->nonce, c->backend, c->class, stale,
+	    call_opened, c);
+	if (c->wait == NULL)
+		call_fail(c, "can not be asked: out of memory");
+}
+
+static void
+call_opened(void *arg, const struct upsession *us, const char *why)
+{
+	struct call *c = arg;
+
+	c->wait = NULL;
+	if (us == NULL) {
+		c->backend->errors++;
+		call_fail(c, why ? why : "can not be reached");
+		return;
+	}
+	strlcpy(c->session, us->session, sizeof(c->session));
+	strlcpy(c->revision, us->revision, sizeof(c->revision));
+	call_send(c);
+}
+
+static void
+call_send(struct call *c)
+{
+	struct upreq_head h = {"POST", c->session, c->revision, c->extra};
+
+	c->up = upstream_send(c->backend, &h, c->body, c->bodylen, &ops, c);
+	if (c->up == NULL)
+		call_fail(c, "can not be asked: out of memory");
+}
+
+/* What the backend says on the stream of this call. */
+static int
+call_message(void *arg, const char *json, size_t len)
+{
+	struct call *c = arg;
+	struct json_buf b = {0};
+	struct rpc r;
+	const char *why;
+	uint64_t wid, id;
+	int code;
+
+	switch (rpc_scan(&r, json, len, &code, &why)) {
+	case RPC_RESPONSE:
+		if (splice_readid(&r.id, &wid, &id) == -1 ||
+		    wid != worker.id || id != c->id)
+			break;
+		return call_answer(c, &r);
+	case RPC_NOTIFICATION:
+		c->heard = mono_msec();
+		if (strcmp(r.method, "notifications/progress") == 0 &&
+		    splice_progress(&b, c, &r) == 0)
+			(void)call_event(c, b.p, b.len);
+		json_buf_free(&b);
+		return 0;
+	case RPC_REQUEST:
+		c->heard = mono_msec();
+		question_ask(c, &r);
+		return 0;
+	case RPC_BAD:
+		break;
+	}
+	c->backend->errors++;
+	log_debug("backend %s: dropped a message that belongs to no call",
+	    c->backend->conf.name);
+	return 0;
+}
+
+/* The answer, under the client's own id. */
+static int
+call_answer(struct call *c, const struct rpc *r)
+{
+	const struct json_member *m = r->result ? r->result : r->error;
+	struct json_buf b = {0};
+
+	if (r->error != NULL && r->error->val.type != JSON_OBJECT)
+		return 0;
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_put(&b, c->client_id, c->client_idlen);
+	json_puts(&b, r->result ? ",\"result\":" : ",\"error\":");
+	json_putspan(&b, &m->val);
+	json_puts(&b, "}");
+	c->answered = 1;
+	if (b.err)
+		call_abandon(c);
+	else
+		call_reply(c, b.p, b.len);
+	json_buf_free(&b);
+	return 1;
+}
+
+static void
+call_done(void *arg, enum up_result res, int status)
+{
+	struct call *c = arg;
+	char text[64], stale[512];
+
+	c->up = NULL;
+	if (c->answered) {
+		call_finish(c);
+		return;
+	}
+	if (res == UP_STATUS && status == 404 && *c->session != '\0' &&
+	    !c->retried) {
+		/* The backend has forgotten the session: once, a new one. */
+		c->retried = 1;
+		strlcpy(stale, c->session, sizeof(stale));
+		call_open(c, stale);
+		return;
+	}
+	c->backend->errors++;
+	if (res == UP_CONNECT || res == UP_ADDRESS)
+		(void)keeperc_trouble(c->backend->conf.id, 1,
+		    up_strerror(res));
+	if (res == UP_STATUS) {
+		snprintf(text, sizeof(text), "answered HTTP status %d", status);
+		call_fail(c, text);
+	} else if (res == UP_OK)
+		call_fail(c, "gave no answer");
+	else
+		call_fail(c, up_strerror(res));
+}
+
+/* A tool that fails says so in its result, where the model can read it. */
+static void
+call_fail(struct call *c, const char *why)
+{
+	struct json_buf b = {0}, text = {0};
+
+	json_puts(&text, "The server \"");
+	json_puts(&text, c->backend->conf.name);
+	json_puts(&text, "\" ");
+	json_puts(&text, why);
+	json_puts(&text, ".");
+	if (c->kind == CALL_TOOL) {
+		rpc_putresult(&b, c->client_id, c->client_idlen);
+		json_puts(&b, "{\"content\":[{\"type\":\"text\",\"text\":");
+		json_putstrn(&b, text.p, text.len);
+		json_puts(&b, "}],\"isError\":true}}");
+	} else {
+		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+		json_put(&b, c->client_id, c->client_idlen);
+		json_puts(&b, ",\"error\":{\"code\":");
+		json_putint(&b, RPC_INTERNAL);
+		json_puts(&b, ",\"message\":");
+		json_putstrn(&b, text.p, text.len);
+		json_puts(&b, "}}");
+	}
+	log_info("backend %s %s", c->backend->conf.name, why);
+	c->answered = 1;
+	if (b.err || text.err)
+		call_abandon(c);
+	else
+		call_reply(c, b.p, b.len);
+	json_buf_free(&b);
+	json_buf_free(&text);
+	call_finish(c);
+}
+
+/* Sends the last message; the request is gone afterwards. */
+static void
+call_reply(struct call *c, const char *json, size_t len)
+{
+	struct request *rq = c->rq;
+
+	if (rq == NULL)
+		return;
+	if (!rq->streaming && !c->json_ok && c->sse_ok)
+		(void)call_stream(c);
+	c->rq = NULL;
+	rq->gone = NULL;
+	rq->drained = NULL;
+	if (rq->streaming) {
+		(void)sse_send(rq, json, len);
+		reply_end(rq);
+	} else
+		reply(rq, 200, "application/json", json, len);
+}
+
+static int
+call_stream(struct call *c)
+{
+	if (c->rq == NULL || !c->sse_ok)
+		return -1;
+	if (!c->rq->streaming)
+		reply_stream(c->rq, 200, "text/event-stream");
+	c->commented = mono_msec();
+	return 0;
+}
+
+int
+call_event(struct call *c, const char *json, size_t len)
+{
+	if (call_stream(c) == -1 || sse_send(c->rq, json, len) == -1)
+		return -1;
+	c->commented = mono_msec();
+	if (c->up != NULL && reply_backlog(c->rq) > BACKLOG_HIGH)
+		upreq_pause(c->up);
+	return 0;
+}
+
+static void
+call_drained(struct request *rq)
+{
+	struct call *c = rq->ctx;
+
+	if (c->up != NULL)
+		upreq_resume(c->up);
+}
+
+/*
+ * A client of a legacy revision that goes away has not cancelled: the call
+ * runs on, its answer is dropped.
+ */
+static void
+call_gone(struct request *rq)
+{
+	struct call *c = rq->ctx;
+
+	c->rq = NULL;
+	c->heard = mono_msec();
+	if (c->up != NULL)
+		upreq_resume(c->up);
+	questions_end(c);
+}
+
+/* Ends the client's side without an answer: nothing must be said any more. */
+static void
+call_abandon(struct call *c)
+{
+	struct request *rq = c->rq;
+
+	if (rq == NULL)
+		return;
+	c->rq = NULL;
+	rq->gone = NULL;
+	rq->drained = NULL;
+	if (!rq->streaming)
+		reply_stream(rq, 200, "text/event-stream");
+	reply_end(rq);
+}
+
+/* Frees the call once nothing can call it back. */
+static void
+call_finish(struct call *c)
+{
+	if (c->wait != NULL)
+		upsession_cancel(c->wait);
+	if (c->up != NULL)
+		upreq_cancel(c->up);
+	call_free(c);
+}
+
+static void
+call_free(struct call *c)
+{
+	if (c->rq != NULL)
+		call_abandon(c);
+	questions_end(c);
+	TAILQ_REMOVE(&calls, c, entry);
+	ncalls--;
+	free(c->subject);
+	free(c->client_id);
+	free(c->token);
+	free(c->extra);
+	if (c->body != NULL)
+		freezero(c->body, c->bodylen);
+	free(c);
+}
+
+struct call *
+call_find(uint64_t id)
+{
+	struct call *c;
+
+	TAILQ_FOREACH(c, &calls, entry)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
+int
+call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
+{
+	struct call *c;
+
+	TAILQ_FOREACH(c, &calls, entry)
+		if (c->client_idlen == idlen &&
+		    memcmp(c->client_id, id, idlen) == 0 &&
+		    memcmp(c->nonce, nonce, ID_LEN) == 0)
+			break;
+	if (c == NULL)
+		return 0;
+	if (c->up != NULL)
+		notify_cancelled(c);
+	c->answered = 1;
+	call_abandon(c);
+	call_finish(c);
+	return 1;
+}
+
+void
+calls_end(uint8_t kind, const uint8_t id[ID_LEN])
+{
+	struct call *c, *next;
+
+	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if ((kind == REV_GRANT && c->has_gid &&
+			memcmp(c->gid, id, ID_LEN) == 0) ||
+		    (kind == REV_SESSION &&
+			memcmp(c->nonce, id, ID_LEN) == 0)) {
+			if (c->up != NULL)
+				notify_cancelled(c);
+			call_abandon(c);
+			call_finish(c);
+		}
+	}
+	if (kind == REV_SESSION)
+		upsession_end(id);
+}
+
+void
+calls_end_all(void)
+{
+	struct call *c;
+
+	while ((c = TAILQ_FIRST(&calls)) != NULL) {
+		call_abandon(c);
+		call_finish(c);
+	}
+}
+
+size_t
+calls_of(const char *subject)
+{
+	struct call *c;
+	size_t n = 0;
+
+	if (ncalls < worker.conf.streams_per_user)
+		return 0;
+	TAILQ_FOREACH(c, &calls, entry)
+		if (c->subject != NULL && strcmp(c->subject, subject) == 0)
+			n++;
+	return n;
+}
+
+size_t
+calls_detached(void)
+{
+	struct call *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &calls, entry)
+		if (c->rq == NULL)
+			n++;
+	return n;
+}
+
+/*
+ * Silence and the absolute limit; while a question is with the user silence
+ * stands still. Five seconds make a stream, which is kept alive by comments.
+ */
+static void
+call_check(struct call *c, uint64_t now)
+{
+	const struct conf_backend *conf = &c->backend->conf;
+
+	if (c->questions > 0)
+		c->heard = now;
+	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
+	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
+		if (c->up != NULL)
+			notify_cancelled(c);
+		c->backend->errors++;
+		call_fail(c, "did not answer in time");
+		return;
+	}
+	if (c->rq == NULL)
+		return;
+	if (!c->rq->streaming) {
+		if (now - c->begun >= STREAM_AFTER)
+			(void)call_stream(c);
+	} else if (now - c->commented >= COMMENT_TIME) {
+		(void)reply_chunk(c->rq, ":\n\n", 3);
+		c->commented = now;
+	}
+}
+
+void
+calls_tick(void)
+{
+	struct call *c, *next;
+	uint64_t now = mono_msec();
+
+	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		call_check(c, now);
+	}
+}

@@ -1,0 +1,82 @@
+#ifndef CALL_H
+#define CALL_H
+
+/*
+ * A client's request that a backend answers: from the moment it is routed to
+ * its answer, whatever becomes of client, backend or session meanwhile.
+ */
+#include <sys/queue.h>
+
+#include "backend.h"
+#include "json.h"
+#include "request.h"
+#include "rpc.h"
+#include "session.h"
+#include "upsession.h"
+
+enum call_kind { CALL_TOOL, CALL_PROMPT, CALL_RESOURCE, CALL_COMPLETION };
+
+struct call {
+	TAILQ_ENTRY(call) entry;
+	uint64_t id;	    /* ours: "<worker id>.<id>" upstream */
+	struct request *rq; /* NULL once the client has gone */
+	enum call_kind kind;
+	struct backend *backend;
+	uint8_t class;
+	char *subject;
+	char *client_id; /* JSON, as the client wrote it */
+	size_t client_idlen;
+	char *token; /* progressToken, JSON; NULL: none asked for */
+	size_t tokenlen;
+	uint8_t nonce[ID_LEN];
+	uint8_t gid[ID_LEN];
+	int has_gid;
+	char *body; /* of the request upstream */
+	size_t bodylen;
+	char *extra; /* trace header lines, or NULL */
+	char session[512];
+	char revision[16];
+	struct upwait *wait;
+	struct upreq *up;
+	uint64_t begun, heard; /* ms; heard: last sign of life */
+	uint64_t commented;    /* ms; last keep-alive */
+	int json_ok, sse_ok;   /* what the client accepts */
+	int questions;	       /* with the client now */
+	int retried;	       /* after a 404 */
+	int answered;
+};
+
+/* What is needed to begin one. Everything is copied. */
+struct call_start {
+	enum call_kind kind;
+	const struct session *session;
+	const struct proof *proof; /* NULL: nobody signed in */
+	struct backend *backend;
+	const struct rpc *rpc;
+	/* A string of params to send in place of the client's: its key at the
+	 * top of params, or (ref) inside params.ref. NULL: none. */
+	const char *key, *value;
+	int ref;
+};
+
+/* Sends the call on its way. The request is answered later, or at once when
+ * nothing can be begun. */
+void call_begin(struct request *, const struct call_start *);
+/* The client cancels: by its own id. 1 if it is one of this worker's. */
+int call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen);
+/* A message for the client of a call, on the call's own stream, which is
+ * opened if need be. -1 when it can not be delivered. */
+int call_event(struct call *, const char *json, size_t len);
+/* By our own number. */
+struct call *call_find(uint64_t id);
+
+/* Ends what a revocation covers (REV_*). */
+void calls_end(uint8_t kind, const uint8_t id[ID_LEN]);
+void calls_end_all(void);
+/* Calls of a subject that are open in this worker. */
+size_t calls_of(const char *subject);
+/* Calls whose client has gone. */
+size_t calls_detached(void);
+void calls_tick(void);
+
+#endif

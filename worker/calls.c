@@ -1,0 +1,185 @@
+/*
+ * tools/call, prompts/get, resources/read, completion/complete: which backend,
+ * under which name of its own, and may this user.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "keeperc.h"
+#include "mcp.h"
+#include "policy.h"
+#include "view.h"
+#include "worker.h"
+
+#define MAX_URI 4096
+
+static void call_start(const struct mcp *, struct backend *, enum call_kind,
+    const char *, const char *, int);
+static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
+static void unknown(const struct mcp *, const char *, const char *);
+
+/* Answers for what does not exist and for what this user may not see. */
+static void
+unknown(const struct mcp *m, const char *what, const char *name)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "Unknown %s: %.128s", what, name);
+	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS, text);
+}
+
+static void
+call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
+    const char *key, const char *value, int ref)
+{
+	struct call_start cs;
+
+	if (worker.conf.streams_per_user > 0 &&
+	    calls_of(m->session->subject) >= worker.conf.streams_per_user) {
+		reply_header(m->rq, "Retry-After", "1");
+		mcp_error(m->rq, 429, &m->rpc->id, RPC_SERVER,
+		    "too many requests of this user are open");
+		return;
+	}
+	memset(&cs, 0, sizeof(cs));
+	cs.kind = kind;
+	cs.session = m->session;
+	cs.proof = m->proof;
+	cs.backend = b;
+	cs.rpc = m->rpc;
+	cs.key = key;
+	cs.value = value;
+	cs.ref = ref;
+	call_begin(m->rq, &cs);
+}
+
+static void
+call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
+{
+	const char *what = list == CAT_TOOLS ? "tool" : "prompt";
+	const struct json_span *name = rpc_param(m->rpc, "name");
+	const struct view_item *it;
+	struct view *v;
+	char buf[256];
+
+	if (name == NULL || json_decode(name, buf, sizeof(buf)) == -1) {
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
+		    "params.name is missing");
+		return;
+	}
+	if ((v = view_get(m->rq->endpoint, m->session->class)) == NULL) {
+		reply_unavailable(m->rq, 1);
+		return;
+	}
+	it = view_find(v, list, buf);
+	if (it == NULL ||
+	    (list == CAT_TOOLS &&
+		!policy_tool(m->rq->endpoint, it->backend, it->item->name))) {
+		unknown(m, what, buf);
+		return;
+	}
+	call_start(m, it->backend, kind, "name", it->item->name, 0);
+}
+
+void
+mcp_tools_call(const struct mcp *m)
+{
+	call_named(m, CAT_TOOLS, CALL_TOOL);
+}
+
+void
+mcp_prompts_get(const struct mcp *m)
+{
+	call_named(m, CAT_PROMPTS, CALL_PROMPT);
+}
+
+void
+mcp_resources_read(const struct mcp *m)
+{
+	const struct json_span *uri = rpc_param(m->rpc, "uri");
+	struct backend *b;
+	struct view *v;
+	char buf[MAX_URI];
+
+	if (uri == NULL || json_decode(uri, buf, sizeof(buf)) == -1) {
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
+		    "params.uri is missing");
+		return;
+	}
+	if ((v = view_get(m->rq->endpoint, m->session->class)) == NULL) {
+		reply_unavailable(m->rq, 1);
+		return;
+	}
+	if ((b = view_uri(v, buf)) == NULL) {
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
+		    "Resource not found");
+		return;
+	}
+	call_start(m, b, CALL_RESOURCE, NULL, NULL, 0);
+}
+
+void
+mcp_complete(const struct mcp *m)
+{
+	const struct json_span *ref = rpc_param(m->rpc, "ref");
+	const struct view_item *it;
+	struct json_span type, v;
+	struct backend *b;
+	struct view *view;
+	char buf[MAX_URI];
+
+	if (ref == NULL || ref->type != JSON_OBJECT ||
+	    json_member(ref, "type", &type) == -1) {
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
+		    "params.ref is missing");
+		return;
+	}
+	view = view_get(m->rq->endpoint, m->session->class);
+	if (view == NULL) {
+		reply_unavailable(m->rq, 1);
+		return;
+	}
+	if (json_equals(&type, "ref/prompt") &&
+	    json_member(ref, "name", &v) == 0 &&
+	    json_decode(&v, buf, sizeof(buf)) != -1) {
+		if ((it = view_find(view, CAT_PROMPTS, buf)) == NULL)
+			unknown(m, "prompt", buf);
+		else
+			call_start(m, it->backend, CALL_COMPLETION, "name",
+			    it->item->name, 1);
+		return;
+	}
+	if (json_equals(&type, "ref/resource") &&
+	    json_member(ref, "uri", &v) == 0 &&
+	    json_decode(&v, buf, sizeof(buf)) != -1) {
+		b = view_template(view, buf);
+		if (b == NULL && (b = view_uri(view, buf)) == NULL)
+			unknown(m, "resource", buf);
+		else
+			call_start(m, b, CALL_COMPLETION, NULL, NULL, 0);
+		return;
+	}
+	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
+	    "params.ref must be a ref/prompt or a ref/resource");
+}
+
+/* The request may be with any worker: ids of a client do not say whose. */
+void
+mcp_cancelled(const struct mcp *m)
+{
+	const struct json_span *id = rpc_param(m->rpc, "requestId");
+	struct k_relay r;
+
+	if (id != NULL && id->len <= 1024 &&
+	    !call_cancel(m->session->nonce, id->p, id->len)) {
+		memset(&r, 0, sizeof(r));
+		r.kind = RELAY_CANCEL;
+		memcpy(r.nonce, m->session->nonce, ID_LEN);
+		r.id.p = (uint8_t *)(uintptr_t)id->p;
+		r.id.len = id->len;
+		(void)keeperc_relay(&r);
+	}
+	reply_empty(m->rq, 202);
+}

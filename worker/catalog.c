@@ -1,0 +1,232 @@
+/*
+ * The catalog's file format and the worker's copy of it.
+ */
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "catalog.h"
+#include "keeperc.h"
+#include "log.h"
+#include "view.h"
+
+#define MAGIC	 0x6d677731u
+#define MAX_FILE (256 * 1024 * 1024)
+#define SEALS	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static int catalog_parse(const uint8_t *, size_t, struct cat_entry **,
+    size_t *);
+static void catalog_free(struct cat_entry *, size_t);
+static int write_all(int, const void *, size_t);
+
+static const struct wire_field f_item[] = {
+    {W_STR, offsetof(struct cat_item, name), 4096, 0, NULL},
+    {W_BLOB, offsetof(struct cat_item, raw), CAT_MAX_ITEM, 0, NULL},
+};
+static const struct msgdef def_item = {
+    "cat_item", sizeof(struct cat_item), f_item, 2};
+
+static const struct wire_field f_entry[] = {
+    {W_U32, offsetof(struct cat_entry, backend), 0, 0, NULL},
+    {W_U8, offsetof(struct cat_entry, class), 0, 0, NULL},
+    {W_U8, offsetof(struct cat_entry, state), 0, 0, NULL},
+    {W_STR, offsetof(struct cat_entry, why), 1024, 0, NULL},
+    {W_STR, offsetof(struct cat_entry, server), 256, 0, NULL},
+    {W_STR, offsetof(struct cat_entry, revision), 16, 0, NULL},
+    {W_U32, offsetof(struct cat_entry, caps), 0, 0, NULL},
+    {W_STR, offsetof(struct cat_entry, instructions), 65536, 0, NULL},
+    {W_VEC, offsetof(struct cat_entry, list[0]), 0, 65536, &def_item},
+    {W_VEC, offsetof(struct cat_entry, list[1]), 0, 65536, &def_item},
+    {W_VEC, offsetof(struct cat_entry, list[2]), 0, 65536, &def_item},
+    {W_VEC, offsetof(struct cat_entry, list[3]), 0, 65536, &def_item},
+};
+const struct msgdef def_cat_entry = {"cat_entry", sizeof(struct cat_entry),
+    f_entry, sizeof(f_entry) / sizeof(f_entry[0])};
+
+static struct cat_entry *entries;
+static size_t nentries;
+static int have;
+static uint16_t asked; /* bit per class */
+
+static int
+write_all(int fd, const void *p, size_t len)
+{
+	const char *q = p;
+	ssize_t n;
+
+	while (len > 0) {
+		if ((n = write(fd, q, len)) <= 0)
+			return -1;
+		q += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int
+catalog_write(const struct cat_entry *e, size_t n, uint32_t *size)
+{
+	uint32_t head[2] = {MAGIC, n}, len32;
+	uint8_t *p;
+	size_t i, len, total = sizeof(head);
+	int fd;
+
+	fd = memfd_create("catalog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd == -1)
+		return -1;
+	if (write_all(fd, head, sizeof(head)) == -1)
+		goto fail;
+	for (i = 0; i < n; i++) {
+		if ((p = wire_encode(&def_cat_entry, &e[i], &len)) == NULL)
+			goto fail;
+		len32 = len;
+		total += sizeof(len32) + len;
+		if (total > MAX_FILE ||
+		    write_all(fd, &len32, sizeof(len32)) == -1 ||
+		    write_all(fd, p, len) == -1) {
+			free(p);
+			goto fail;
+		}
+		free(p);
+	}
+	if (fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) == -1)
+		goto fail;
+	*size = total;
+	return fd;
+fail:
+	close(fd);
+	return -1;
+}
+
+int
+catalog_take(int fd, uint32_t size)
+{
+	struct cat_entry *e;
+	struct stat st;
+	uint8_t *p;
+	size_t n;
+	int seals, r;
+
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals == -1 || (seals & SEALS) != SEALS || fstat(fd, &st) == -1 ||
+	    st.st_size != (off_t)size || size > MAX_FILE || size < 8)
+		return -1;
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	r = catalog_parse(p, size, &e, &n);
+	munmap(p, size);
+	if (r == -1)
+		return -1;
+	views_drop();
+	catalog_free(entries, nentries);
+	entries = e;
+	nentries = n;
+	have = 1;
+	views_ready();
+	return 0;
+}
+
+static int
+catalog_parse(const uint8_t *p, size_t size, struct cat_entry **out,
+    size_t *nout)
+{
+	struct cat_entry *e;
+	uint32_t head[2], len;
+	size_t i;
+
+	memcpy(head, p, sizeof(head));
+	if (head[0] != MAGIC || head[1] > 16384)
+		return -1;
+	p += sizeof(head);
+	size -= sizeof(head);
+	if ((e = calloc(head[1] + 1, sizeof(*e))) == NULL)
+		return -1;
+	for (i = 0; i < head[1]; i++) {
+		if (size < sizeof(len))
+			break;
+		memcpy(&len, p, sizeof(len));
+		p += sizeof(len);
+		size -= sizeof(len);
+		if (len > size || wire_decode(&def_cat_entry, &e[i], p, len) == -1)
+			break;
+		p += len;
+		size -= len;
+	}
+	if (i < head[1] || size != 0) {
+		catalog_free(e, i);
+		return -1;
+	}
+	*out = e;
+	*nout = i;
+	return 0;
+}
+
+static void
+catalog_free(struct cat_entry *e, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		wire_free(&def_cat_entry, &e[i]);
+	free(e);
+}
+
+int
+catalog_ready(void)
+{
+	size_t i;
+
+	if (!have)
+		return 0;
+	for (i = 0; i < nentries; i++)
+		if (entries[i].state == CAT_NEVER && *entries[i].why == '\0')
+			return 0;
+	return 1;
+}
+
+const struct cat_entry *
+catalog_find(uint32_t backend, uint8_t class, int *exact)
+{
+	const struct cat_entry *zero = NULL;
+	size_t i;
+
+	for (i = 0; i < nentries; i++) {
+		if (entries[i].backend != backend)
+			continue;
+		if (entries[i].class == class) {
+			*exact = 1;
+			return &entries[i];
+		}
+		if (entries[i].class == 0)
+			zero = &entries[i];
+	}
+	*exact = 0;
+	return zero;
+}
+
+void
+catalog_want(uint8_t class)
+{
+	if (class > 15 || (asked & 1 << class))
+		return;
+	if (keeperc_class(class) == 0)
+		asked |= 1 << class;
+}
+
+void
+catalog_reask(void)
+{
+	uint16_t was = asked;
+	uint8_t i;
+
+	asked = 0;
+	for (i = 0; i < 16; i++)
+		if (was & 1 << i)
+			catalog_want(i);
+}

@@ -1,0 +1,53 @@
+#ifndef CONN_H
+#define CONN_H
+
+/*
+ * Client connections: accept, read requests one after the other, hand them to
+ * the router, close. Only conn.c and reply.c look inside struct conn.
+ */
+#include <sys/queue.h>
+
+#include "json.h"
+#include "request.h"
+#include "stream.h"
+
+enum conn_state {
+	CONN_HEAD, /* waiting for or reading a head */
+	CONN_BODY,
+	CONN_BUSY,   /* a request is with its handler */
+	CONN_LINGER, /* shut down for writing, reading to end of file */
+};
+
+struct conn {
+	TAILQ_ENTRY(conn) entry;
+	struct stream s;
+	enum conn_state state;
+	char *in; /* bytes not yet given to a request */
+	size_t inlen, incap;
+	size_t bodylen; /* CONN_BODY: decoded so far */
+	struct http_chunk chunk;
+	struct request *rq;
+	uint64_t deadline; /* ms, mono; 0 none */
+	uint64_t rate_at;  /* CONN_BODY: when bytes were last counted */
+	size_t rate_bytes;
+	struct json_buf *extra; /* header lines for the next reply */
+	size_t stalled; /* output that did not shrink, since when */
+	uint64_t stalled_at;
+	int close_after;
+	int loopback_listener;
+	int loopback_peer;
+	int in_handler;
+	char addr[INET6_ADDRSTRLEN];
+};
+
+/* A listening socket from master. */
+void conn_listen(int fd, int loopback);
+/* Stop accepting, close what is idle: now (stop) or after its time. */
+void conn_drain(int stop);
+size_t conn_count(void);
+/* Called by reply.c when the answer is complete. */
+void conn_done(struct conn *);
+/* Broken: close without more ado; rq->gone is called. */
+void conn_abort(struct conn *);
+
+#endif

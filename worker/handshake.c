@@ -1,0 +1,217 @@
+/*
+ * initialize and initialized toward a backend of a legacy revision.
+ */
+#include <event2/event.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "handshake.h"
+#include "peer.h"
+#include "rpc.h"
+#include "upstream.h"
+#include "version.h"
+
+enum hs_step { HS_INITIALIZE, HS_INITIALIZED };
+
+struct handshake {
+	struct backend *backend;
+	enum hs_step step;
+	struct upreq *up;
+	struct event *timer;
+	char *body;
+	size_t bodylen;
+	char *result; /* copy of the InitializeResult */
+	size_t resultlen;
+	char session[512];
+	char revision[16];
+	const char *error;
+	void (*cb)(void *, const struct handshake_result *);
+	void *arg;
+};
+
+static int hs_message(void *, const char *, size_t);
+static void hs_done(void *, enum up_result, int);
+static void hs_timeout(evutil_socket_t, short, void *);
+static void hs_finish(struct handshake *, int, const char *);
+static void hs_initialized(struct handshake *);
+static int hs_send(struct handshake *);
+static char *hs_initialize(uint8_t, size_t *);
+
+static const struct upreq_ops ops = {hs_message, hs_done};
+
+struct handshake *
+handshake_start(struct backend *b, uint8_t class,
+    void (*cb)(void *, const struct handshake_result *), void *arg)
+{
+	struct timeval tv = {HANDSHAKE_TIME / 1000, 0};
+	struct handshake *h;
+
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		return NULL;
+	h->backend = b;
+	h->cb = cb;
+	h->arg = arg;
+	h->body = hs_initialize(class, &h->bodylen);
+	h->timer = event_new(peer_base(), -1, 0, hs_timeout, h);
+	if (h->body == NULL || h->timer == NULL || hs_send(h) == -1) {
+		handshake_cancel(h);
+		return NULL;
+	}
+	event_add(h->timer, &tv);
+	return h;
+}
+
+/* What is declared is what can be relayed to the client in question. */
+static char *
+hs_initialize(uint8_t class, size_t *len)
+{
+	struct json_buf b = {0};
+	const char *sep = "";
+
+	json_puts(&b,
+	    "{\"jsonrpc\":\"2.0\",\"id\":\"init\",\"method\":\"initialize\","
+	    "\"params\":{\"protocolVersion\":\"" MCP_LATEST_LEGACY
+	    "\",\"capabilities\":{");
+	if (class & DECLARE_SAMPLING) {
+		json_puts(&b, "\"sampling\":{}");
+		sep = ",";
+	}
+	if (class & (DECLARE_FORM | DECLARE_URL)) {
+		json_puts(&b, sep);
+		json_puts(&b, "\"elicitation\":{");
+		json_puts(&b, class & DECLARE_FORM ? "\"form\":{}" : "");
+		json_puts(&b,
+		    (class & DECLARE_FORM) && (class & DECLARE_URL) ? "," : "");
+		json_puts(&b, class & DECLARE_URL ? "\"url\":{}" : "");
+		json_puts(&b, "}");
+		sep = ",";
+	}
+	if (class & DECLARE_ROOTS) {
+		json_puts(&b, sep);
+		json_puts(&b, "\"roots\":{}");
+	}
+	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":\"" MCPGWD_VERSION "\"}}}");
+	return json_buf_take(&b, len);
+}
+
+static int
+hs_send(struct handshake *h)
+{
+	struct upreq_head head = {"POST", h->session, h->revision, NULL};
+
+	h->up = upstream_send(h->backend, &head, h->body, h->bodylen, &ops, h);
+	return h->up == NULL ? -1 : 0;
+}
+
+static int
+hs_message(void *arg, const char *json, size_t len)
+{
+	struct handshake *h = arg;
+	struct json_span version;
+	struct rpc r;
+	const char *why;
+	int code;
+
+	if (h->step != HS_INITIALIZE)
+		return 1;
+	if (rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE ||
+	    !json_equals(&r.id, "init"))
+		return 0;
+	if (r.error != NULL) {
+		h->error = "refused to initialize";
+		return 1;
+	}
+	if (r.result->val.type != JSON_OBJECT ||
+	    json_member(&r.result->val, "protocolVersion", &version) == -1 ||
+	    json_decode(&version, h->revision, sizeof(h->revision)) == -1 ||
+	    !rpc_legacy_revision(h->revision, strlen(h->revision))) {
+		h->error = "speaks no revision of MCP that is known here";
+		return 1;
+	}
+	if ((h->result = malloc(r.result->val.len)) == NULL) {
+		h->error = "out of memory";
+		return 1;
+	}
+	memcpy(h->result, r.result->val.p, r.result->val.len);
+	h->resultlen = r.result->val.len;
+	strlcpy(h->session, upreq_session(h->up), sizeof(h->session));
+	return 1;
+}
+
+static void
+hs_done(void *arg, enum up_result res, int status)
+{
+	struct handshake *h = arg;
+	static char text[64];
+
+	h->up = NULL;
+	if (h->step == HS_INITIALIZED && res == UP_OK) {
+		hs_finish(h, HS_OK, NULL);
+		return;
+	}
+	if (res == UP_STATUS) {
+		snprintf(text, sizeof(text), "answered HTTP status %d", status);
+		hs_finish(h, status >= 500 ? HS_DOWN : HS_REFUSED, text);
+	} else if (res != UP_OK)
+		hs_finish(h, res == UP_BAD ? HS_BAD : HS_DOWN,
+		    up_strerror(res));
+	else if (h->error != NULL)
+		hs_finish(h, HS_REFUSED, h->error);
+	else if (h->result == NULL)
+		hs_finish(h, HS_BAD, "did not answer initialize");
+	else
+		hs_initialized(h);
+}
+
+static void
+hs_initialized(struct handshake *h)
+{
+	static const char note[] =
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}";
+
+	free(h->body);
+	h->step = HS_INITIALIZED;
+	h->body = strdup(note);
+	h->bodylen = sizeof(note) - 1;
+	if (h->body == NULL || hs_send(h) == -1)
+		hs_finish(h, HS_DOWN, "out of memory");
+}
+
+static void
+hs_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	hs_finish(arg, HS_DOWN, "did not answer in time");
+}
+
+static void
+hs_finish(struct handshake *h, int kind, const char *error)
+{
+	struct handshake_result r;
+
+	memset(&r, 0, sizeof(r));
+	r.kind = kind;
+	r.error = error;
+	r.session = h->session;
+	r.revision = h->revision;
+	r.result = h->result;
+	r.resultlen = h->resultlen;
+	h->cb(h->arg, &r);
+	handshake_cancel(h);
+}
+
+void
+handshake_cancel(struct handshake *h)
+{
+	if (h->up != NULL)
+		upreq_cancel(h->up);
+	if (h->timer != NULL)
+		event_free(h->timer);
+	free(h->body);
+	free(h->result);
+	free(h);
+}

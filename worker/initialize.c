@@ -1,0 +1,236 @@
+/*
+ * initialize: a session is made of what the client says about itself. The
+ * answer comes from the catalog; no backend is asked.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "catalog.h"
+#include "mcp.h"
+#include "version.h"
+#include "view.h"
+#include "worker.h"
+
+#define CATALOG_TIME 10000 /* ms to wait for the first catalog */
+
+struct init {
+	struct request *rq;
+	struct view_wait *wait;
+	struct session session;
+	char *id; /* JSON-RPC id, JSON */
+	char *sealed;
+};
+
+static void init_again(void *);
+static void init_gone(struct request *);
+static void init_free(struct init *);
+static void init_answer(struct init *);
+static int init_session(struct init *, const struct proof *, struct rpc *);
+static uint8_t init_class(const struct json_span *);
+static void init_extensions(struct session *, const struct json_span *);
+static char *init_string(const struct json_span *, const char *, size_t);
+static void init_caps(struct json_buf *, uint32_t);
+
+void
+mcp_initialize(struct request *rq, const struct proof *proof, struct rpc *r)
+{
+	struct init *in;
+
+	if ((in = calloc(1, sizeof(*in))) == NULL) {
+		reply_unavailable(rq, 1);
+		return;
+	}
+	in->rq = rq;
+	if (rpc_param(r, "protocolVersion") == NULL ||
+	    rpc_param(r, "protocolVersion")->type != JSON_STRING) {
+		init_free(in);
+		mcp_error(rq, 200, &r->id, RPC_PARAMS,
+		    "protocolVersion is missing");
+		return;
+	}
+	if (init_session(in, proof, r) == -1 ||
+	    (in->sealed = session_seal(&in->session)) == NULL) {
+		init_free(in);
+		reply_unavailable(rq, 1);
+		return;
+	}
+	if (catalog_ready()) {
+		init_answer(in);
+		return;
+	}
+	/* Only in the first moments after a start. */
+	rq->ctx = in;
+	rq->gone = init_gone;
+	if ((in->wait = view_wait(CATALOG_TIME, init_again, in)) == NULL) {
+		rq->gone = NULL;
+		init_free(in);
+		reply_unavailable(rq, 1);
+	}
+}
+
+static int
+init_session(struct init *in, const struct proof *proof, struct rpc *r)
+{
+	const struct json_span *v = rpc_param(r, "protocolVersion");
+	const struct json_span *caps = rpc_param(r, "capabilities");
+	const struct json_span *info = rpc_param(r, "clientInfo");
+	struct session *s = &in->session;
+	char revision[16];
+
+	if (json_decode(v, revision, sizeof(revision)) == -1 ||
+	    !rpc_legacy_revision(revision, strlen(revision)))
+		memcpy(revision, MCP_LATEST_LEGACY, sizeof(MCP_LATEST_LEGACY));
+	in->id = strndup(r->id.p, r->id.len);
+	s->revision = strdup(revision);
+	s->subject = strdup(proof ? proof->sub : "");
+	s->client = strdup(proof ? proof->client : "");
+	s->endpoint = strdup(in->rq->endpoint->conf.path);
+	s->client_name = init_string(info, "name", 64);
+	s->client_version = init_string(info, "version", 32);
+	s->class = init_class(caps);
+	init_extensions(s, caps);
+	if (in->id == NULL || s->revision == NULL || s->subject == NULL ||
+	    s->client == NULL || s->endpoint == NULL ||
+	    s->client_name == NULL || s->client_version == NULL)
+		return -1;
+	return 0;
+}
+
+/* A string member, cut to max bytes between characters; "" if there is none. */
+static char *
+init_string(const struct json_span *object, const char *key, size_t max)
+{
+	struct json_span v;
+	char *s;
+	size_t n;
+
+	if (object == NULL || object->type != JSON_OBJECT ||
+	    json_member(object, key, &v) == -1 ||
+	    (s = json_strdup(&v)) == NULL)
+		return strdup("");
+	if ((n = strlen(s)) > max) {
+		for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+			;
+		s[n] = '\0';
+	}
+	return s;
+}
+
+static uint8_t
+init_class(const struct json_span *caps)
+{
+	struct json_span v, w;
+	uint8_t class = 0;
+
+	if (caps == NULL || caps->type != JSON_OBJECT)
+		return 0;
+	if (json_member(caps, "sampling", &v) == 0 && v.type == JSON_OBJECT)
+		class |= DECLARE_SAMPLING;
+	if (json_member(caps, "roots", &v) == 0 && v.type == JSON_OBJECT)
+		class |= DECLARE_ROOTS;
+	if (json_member(caps, "elicitation", &v) == 0 &&
+	    v.type == JSON_OBJECT) {
+		if (json_member(&v, "url", &w) == 0)
+			class |= DECLARE_URL;
+		/* {} is form mode, as it was before there were modes. */
+		if (json_member(&v, "form", &w) == 0 || !(class & DECLARE_URL))
+			class |= DECLARE_FORM;
+	}
+	return class;
+}
+
+static void
+init_extensions(struct session *s, const struct json_span *caps)
+{
+	struct json_span ext, k, v;
+	char name[65];
+	size_t pos = 0;
+
+	if (caps == NULL || caps->type != JSON_OBJECT ||
+	    json_member(caps, "extensions", &ext) == -1 ||
+	    ext.type != JSON_OBJECT)
+		return;
+	while (s->extensions.n < 8 && json_next(&ext, &pos, &k, &v))
+		if (json_decode(&k, name, sizeof(name)) > 0)
+			(void)strv_add(&s->extensions, name);
+}
+
+static void
+init_again(void *arg)
+{
+	struct init *in = arg;
+
+	in->wait = NULL;
+	in->rq->gone = NULL;
+	init_answer(in);
+}
+
+static void
+init_gone(struct request *rq)
+{
+	init_free(rq->ctx);
+}
+
+static void
+init_free(struct init *in)
+{
+	struct session *s = &in->session;
+
+	if (in->wait != NULL)
+		view_wait_cancel(in->wait);
+	free(s->subject);
+	free(s->client);
+	free(s->endpoint);
+	free(s->revision);
+	free(s->client_name);
+	free(s->client_version);
+	strv_free(&s->extensions);
+	free(in->id);
+	free(in->sealed);
+	free(in);
+}
+
+/* A backend that has not been heard of yet may still offer anything. */
+static void
+init_caps(struct json_buf *b, uint32_t caps)
+{
+	json_puts(b, "{\"tools\":{}");
+	if (caps & CAP_PROMPTS)
+		json_puts(b, ",\"prompts\":{}");
+	if (caps & CAP_RESOURCES)
+		json_puts(b, ",\"resources\":{}");
+	if (caps & CAP_COMPLETIONS)
+		json_puts(b, ",\"completions\":{}");
+	json_puts(b, "}");
+}
+
+static void
+init_answer(struct init *in)
+{
+	struct view *v = view_get(in->rq->endpoint, in->session.class);
+	struct json_buf b = {0}, text = {0};
+	struct request *rq = in->rq;
+
+	if (v != NULL)
+		view_instructions(v, &text);
+	rpc_putresult(&b, in->id, strlen(in->id));
+	json_puts(&b, "{\"protocolVersion\":");
+	json_putstr(&b, in->session.revision);
+	json_puts(&b, ",\"capabilities\":");
+	init_caps(&b, v == NULL ? ~0u : view_caps(v));
+	json_puts(&b, ",\"serverInfo\":{\"name\":\"mcpgwd\",\"version\":"
+		      "\"" MCPGWD_VERSION "\"}");
+	if (text.len > 0) {
+		json_puts(&b, ",\"instructions\":");
+		json_putstrn(&b, text.p, text.len);
+	}
+	json_puts(&b, "}}");
+	reply_header(rq, "Mcp-Session-Id", in->sealed);
+	if (b.err || text.err)
+		reply_unavailable(rq, 1);
+	else
+		reply(rq, 200, "application/json", b.p, b.len);
+	json_buf_free(&b);
+	json_buf_free(&text);
+	init_free(in);
+}

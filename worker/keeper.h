@@ -1,0 +1,33 @@
+#ifndef KEEPER_H
+#define KEEPER_H
+
+/* The keeper's parts: keeper.c has the channels, shelf.c the backends. */
+#include "peer.h"
+#include "proto.h"
+
+/* To every worker; fd (or -1) stays the caller's. */
+void keeper_all(uint32_t type, const struct msgdef *, const void *msg, int fd);
+/* Asks the resolver; -1 when there is none now. */
+int keeper_resolve(const struct r_resolve *);
+
+/* A backend of generation gen; takes the contents of *conf. */
+void shelf_add(uint32_t gen, struct conf_backend *conf);
+/* The generation is in force: its backends are probed. */
+void shelf_commit(uint32_t gen);
+/* Nobody of it lives: backends only it had are dropped. */
+void shelf_forget(uint32_t gen);
+/* Names to the resolver, all of them. */
+void shelf_resolve(void);
+void shelf_addrs(struct k_addrs *);
+/* A new worker: addresses and the catalog. */
+void shelf_greet(struct peer *);
+/* A worker saw a backend fail: look soon. */
+void shelf_trouble(uint32_t backend, int unreachable, const char *why);
+/* Clients of this class have come. */
+void shelf_class(uint8_t class);
+void shelf_tick(void);
+/* mcpgwctl show backends, tools. */
+void shelf_show(uint32_t id);
+void shelf_tools(uint32_t id, const char *backend);
+
+#endif

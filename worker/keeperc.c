@@ -1,0 +1,181 @@
+/*
+ * The channel to the keeper: catalog and addresses come, sessions are leased.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "call.h"
+#include "catalog.h"
+#include "compat.h"
+#include "keeperc.h"
+#include "log.h"
+#include "peer.h"
+#include "question.h"
+#include "upsession.h"
+#include "worker.h"
+
+static void keeper_gone(struct peer *);
+static void on_catalog(struct peer *, uint32_t, void *, int);
+static void on_addrs(struct peer *, uint32_t, void *, int);
+static void on_session(struct peer *, uint32_t, void *, int);
+static void on_relay(struct peer *, uint32_t, void *, int);
+
+static const struct peer_rule rules[] = {
+	{K_CATALOG, &def_k_catalog, PEER_ANY, 1, on_catalog},
+	{K_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
+	{K_SESSION, &def_k_session, PEER_ANY, 0, on_session},
+	{K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+};
+static const struct peer_class keeper_class = {
+    "keeper", rules, sizeof(rules) / sizeof(rules[0]), 1, keeper_gone, NULL};
+
+static struct peer *keeper;
+
+void
+keeperc_channel(int fd)
+{
+	if (keeper != NULL) {
+		peer_free(keeper);
+		keeper = NULL;
+		upsession_keeper_gone();
+	}
+	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
+	if (keeper == NULL) {
+		log_warnx("keeper: out of memory");
+		return;
+	}
+	upsession_reput();
+	catalog_reask();
+}
+
+int
+keeperc_up(void)
+{
+	return keeper != NULL;
+}
+
+static void
+keeper_gone(struct peer *p)
+{
+	if (p != keeper)
+		return;
+	keeper = NULL;
+	upsession_keeper_gone();
+}
+
+static void
+on_catalog(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_catalog *m = msg;
+
+	(void)id;
+	if (catalog_take(fd, m->size) == -1)
+		log_warnx("a catalog came that can not be used");
+	close(fd);
+	(void)peer_send(p, K_ACK, 0, &def_k_catalog, m, -1);
+}
+
+static void
+on_addrs(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_addrs *m = msg;
+	size_t i;
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	for (i = 0; i < worker.nbackend; i++)
+		if (worker.backend[i]->conf.id == m->backend)
+			backend_addrs(worker.backend[i], m);
+}
+
+static void
+on_session(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)fd;
+	upsession_answer(id, msg);
+}
+
+static void
+on_relay(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_relay *m = msg;
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	if (m->kind == RELAY_CANCEL)
+		(void)call_cancel(m->nonce, (char *)m->id.p, m->id.len);
+	else if (m->kind == RELAY_ANSWER)
+		(void)question_answer(m->nonce, (char *)m->id.p, m->id.len,
+		    (char *)m->body.p, m->body.len);
+}
+
+int
+keeperc_lease(uint32_t id, const struct k_lease *m)
+{
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_LEASE, id, &def_k_lease, m, -1);
+}
+
+int
+keeperc_put(const struct k_lease *m)
+{
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_PUT, 0, &def_k_lease, m, -1);
+}
+
+int
+keeperc_fail(const struct k_lease *m)
+{
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_FAIL, 0, &def_k_lease, m, -1);
+}
+
+int
+keeperc_end(const uint8_t nonce[ID_LEN])
+{
+	struct k_end m;
+
+	memcpy(m.nonce, nonce, ID_LEN);
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_END, 0, &def_k_end, &m, -1);
+}
+
+int
+keeperc_trouble(uint32_t backend, int unreachable, const char *why)
+{
+	struct k_trouble m = {backend, unreachable, NULL};
+	int r;
+
+	if (keeper == NULL || (m.why = strdup(why)) == NULL)
+		return -1;
+	r = peer_send(keeper, K_TROUBLE, 0, &def_k_trouble, &m, -1);
+	free(m.why);
+	return r;
+}
+
+int
+keeperc_class(uint8_t class)
+{
+	struct k_class m = {class};
+
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_CLASS, 0, &def_k_class, &m, -1);
+}
+
+int
+keeperc_relay(struct k_relay *m)
+{
+	return keeper == NULL ?
+	    -1 :
+	    peer_send(keeper, K_RELAY, 0, &def_k_relay, m, -1);
+}

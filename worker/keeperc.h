@@ -1,0 +1,20 @@
+#ifndef KEEPERC_H
+#define KEEPERC_H
+
+/* The worker's side of the channel to the keeper. Every sender returns -1 when
+ * the keeper is away: the worker then goes on with what it knows. */
+#include "proto.h"
+
+void keeperc_channel(int fd);
+int keeperc_up(void);
+/* Asks for the upstream session of (nonce, backend): id comes back with
+ * upsession_answer. */
+int keeperc_lease(uint32_t id, const struct k_lease *);
+int keeperc_put(const struct k_lease *);
+int keeperc_fail(const struct k_lease *);
+int keeperc_end(const uint8_t nonce[ID_LEN]);
+int keeperc_trouble(uint32_t backend, int unreachable, const char *why);
+int keeperc_class(uint8_t class);
+int keeperc_relay(struct k_relay *);
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * Questions of backends. A client that never answers costs only its own call.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "keeperc.h"
+#include "log.h"
+#include "notify.h"
+#include "question.h"
+#include "splice.h"
+#include "upstream.h"
+
+#define MAX_QUESTIONS 16 /* open at once, of one call */
+
+struct question {
+	TAILQ_ENTRY(question) entry;
+	uint64_t id;
+	struct call *call;
+	char *backend_id; /* JSON, as the backend wrote it */
+	size_t backend_idlen;
+};
+
+static int question_allowed(const struct call *, const struct rpc *);
+static void question_refuse(struct call *, const char *, size_t, const char *);
+static void question_send(struct call *, const char *, size_t, const char *,
+    const struct json_span *);
+static void question_free(struct question *);
+
+static TAILQ_HEAD(, question) questions = TAILQ_HEAD_INITIALIZER(questions);
+static uint64_t next_id;
+
+/* Only what was declared for this client; url mode has its own bit. */
+static int
+question_allowed(const struct call *c, const struct rpc *r)
+{
+	const struct json_span *mode;
+
+	if (strcmp(r->method, "sampling/createMessage") == 0)
+		return c->class & DECLARE_SAMPLING;
+	if (strcmp(r->method, "roots/list") == 0)
+		return c->class & DECLARE_ROOTS;
+	if (strcmp(r->method, "elicitation/create") != 0)
+		return 0;
+	mode = rpc_param(r, "mode");
+	if (mode != NULL && json_equals(mode, "url"))
+		return c->class & DECLARE_URL;
+	return c->class & DECLARE_FORM;
+}
+
+void
+question_ask(struct call *c, const struct rpc *r)
+{
+	struct json_buf b = {0};
+	struct question *q;
+	char id[48];
+
+	if (strcmp(r->method, "ping") == 0) {
+		question_send(c, r->id.p, r->id.len, "result", NULL);
+		return;
+	}
+	if (!question_allowed(c, r) || c->rq == NULL ||
+	    c->questions >= MAX_QUESTIONS) {
+		question_refuse(c, r->id.p, r->id.len,
+		    "the client can not be asked that");
+		return;
+	}
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		return;
+	q->id = ++next_id;
+	q->call = c;
+	q->backend_id = strndup(r->id.p, r->id.len);
+	q->backend_idlen = r->id.len;
+	TAILQ_INSERT_TAIL(&questions, q, entry);
+	c->questions++;
+	splice_id(id, q->id);
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_putstr(&b, id);
+	json_puts(&b, ",\"method\":");
+	json_putstr(&b, r->method);
+	if (r->params.type != JSON_NONE) {
+		json_puts(&b, ",\"params\":");
+		json_putspan(&b, &r->params);
+	}
+	json_puts(&b, "}");
+	if (b.err || q->backend_id == NULL ||
+	    call_event(c, b.p, b.len) == -1) {
+		question_refuse(c, r->id.p, r->id.len,
+		    "the client can not be asked now");
+		question_free(q);
+	}
+	json_buf_free(&b);
+}
+
+static void
+question_refuse(struct call *c, const char *id, size_t idlen, const char *why)
+{
+	struct json_buf b = {0};
+	struct json_span s;
+
+	json_puts(&b, "{\"code\":-32601,\"message\":");
+	json_putstr(&b, why);
+	json_puts(&b, "}");
+	s.p = b.p;
+	s.len = b.len;
+	s.type = JSON_OBJECT;
+	if (!b.err)
+		question_send(c, id, idlen, "error", &s);
+	json_buf_free(&b);
+}
+
+/* An answer to the backend; value NULL is an empty result. */
+static void
+question_send(struct call *c, const char *id, size_t idlen, const char *member,
+    const struct json_span *value)
+{
+	struct json_buf b = {0};
+	size_t len;
+	char *body;
+
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_put(&b, id, idlen);
+	json_puts(&b, ",\"");
+	json_puts(&b, member);
+	json_puts(&b, "\":");
+	if (value == NULL)
+		json_puts(&b, "{}");
+	else
+		json_putspan(&b, value);
+	json_puts(&b, "}");
+	if ((body = json_buf_take(&b, &len)) != NULL)
+		notify_post(c->backend, "POST", c->session, c->revision, body,
+		    len);
+}
+
+int
+question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
+    const char *json, size_t len)
+{
+	struct json_span span = {idtext, idlen, JSON_STRING};
+	struct question *q;
+	struct rpc r;
+	const char *why;
+	uint64_t wid, id;
+	int code;
+
+	if (splice_readid(&span, &wid, &id) == -1 || wid != worker.id)
+		return 0;
+	TAILQ_FOREACH(q, &questions, entry)
+		if (q->id == id &&
+		    memcmp(q->call->nonce, nonce, ID_LEN) == 0)
+			break;
+	if (q == NULL ||
+	    rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE)
+		return 0;
+	q->call->heard = mono_msec();
+	question_send(q->call, q->backend_id, q->backend_idlen,
+	    r.result ? "result" : "error",
+	    r.result ? &r.result->val : &r.error->val);
+	question_free(q);
+	return 1;
+}
+
+void
+question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
+    const char *json, size_t len)
+{
+	struct k_relay m;
+	uint64_t wid, id;
+
+	if (splice_readid(&r->id, &wid, &id) == -1)
+		return;
+	if (wid == worker.id) {
+		(void)question_answer(nonce, r->id.p, r->id.len, json, len);
+		return;
+	}
+	memset(&m, 0, sizeof(m));
+	m.kind = RELAY_ANSWER;
+	m.worker = wid;
+	memcpy(m.nonce, nonce, ID_LEN);
+	m.id.p = (uint8_t *)(uintptr_t)r->id.p;
+	m.id.len = r->id.len;
+	m.body.p = (uint8_t *)(uintptr_t)json;
+	m.body.len = len;
+	if (keeperc_relay(&m) == -1)
+		log_warnx("an answer could not be relayed to worker %llu",
+		    (unsigned long long)wid);
+}
+
+void
+questions_end(struct call *c)
+{
+	struct question *q, *next;
+
+	for (q = TAILQ_FIRST(&questions); q != NULL; q = next) {
+		next = TAILQ_NEXT(q, entry);
+		if (q->call != c)
+			continue;
+		if (c->up != NULL)
+			question_refuse(c, q->backend_id, q->backend_idlen,
+			    "the client has gone");
+		question_free(q);
+	}
+}
+
+static void
+question_free(struct question *q)
+{
+	q->call->questions--;
+	TAILQ_REMOVE(&questions, q, entry);
+	free(q->backend_id);
+	free(q);
+}

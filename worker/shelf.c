@@ -1,0 +1,489 @@
+/*
+ * The keeper's shelf: every backend of every living generation, what it offers
+ * to each class of clients, when it is to be asked again, and the catalog that
+ * is made of it all.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "backend.h"
+#include "catalog.h"
+#include "compat.h"
+#include "keeper.h"
+#include "lease.h"
+#include "log.h"
+#include "master.h"
+#include "notify.h"
+#include "probe.h"
+#include "upstream.h"
+
+#define CLASSES	     16
+#define MAX_GENS     8
+#define PROBE_TIME   60000 /* ms between looks at a backend that is up */
+#define BACKOFF_MAX  60000
+#define TROUBLE_TIME 1000  /* ms, least between looks after trouble */
+#define RESOLVE_TIME 60000
+#define PUBLISH_TIME 1000  /* ms, least between two catalogs */
+
+struct shelf {
+	TAILQ_ENTRY(shelf) entry;
+	struct backend *b;
+	uint32_t gens[MAX_GENS]; /* that have it; 0: free */
+	int literal;
+	struct {
+		struct cat_entry entry;
+		struct probe *probe;
+		int wanted;
+		struct shelf *self;
+	} class[CLASSES];
+	uint64_t next; /* ms: next look */
+	uint64_t backoff;
+	uint64_t probed;
+	time_t seen; /* wall clock, 0 never */
+	uint64_t failures;
+};
+
+static struct shelf *shelf_find(uint32_t);
+static void shelf_probe(struct shelf *);
+static void shelf_ask(struct shelf *, int);
+static void shelf_probed(void *, struct cat_entry *, const char *);
+static void shelf_failed(struct shelf *, int, const char *);
+static int entry_same(const struct cat_entry *, const struct cat_entry *);
+static void shelf_publish(void);
+static void shelf_free(struct shelf *);
+static int in_force(const struct shelf *);
+static int all_asked(void);
+static const char *state_name(const struct shelf *);
+
+static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
+static uint32_t current; /* generation in force */
+static uint64_t version; /* of the catalog */
+static int catalog = -1; /* the newest */
+static uint32_t catalog_size;
+static int dirty;
+static int settled; /* the newest knows something of every backend */
+static uint64_t published, resolved;
+
+static struct shelf *
+shelf_find(uint32_t backend)
+{
+	struct shelf *s;
+
+	TAILQ_FOREACH(s, &shelves, entry)
+		if (s->b->conf.id == backend)
+			return s;
+	return NULL;
+}
+
+void
+shelf_add(uint32_t gen, struct conf_backend *conf)
+{
+	struct shelf *s = shelf_find(conf->id);
+	int i;
+
+	if (s == NULL) {
+		s = xcalloc(1, sizeof(*s));
+		s->b = backend_new(conf);
+		s->literal = s->b->naddr > 0;
+		for (i = 0; i < CLASSES; i++) {
+			s->class[i].entry.backend = s->b->conf.id;
+			s->class[i].entry.class = i;
+			s->class[i].self = s;
+		}
+		s->class[0].wanted = 1;
+		TAILQ_INSERT_TAIL(&shelves, s, entry);
+	}
+	for (i = 0; i < MAX_GENS; i++)
+		if (s->gens[i] == gen)
+			return;
+	for (i = 0; i < MAX_GENS; i++)
+		if (s->gens[i] == 0) {
+			s->gens[i] = gen;
+			return;
+		}
+	fatalx("more than %d generations live", MAX_GENS);
+}
+
+static int
+in_force(const struct shelf *s)
+{
+	int i;
+
+	for (i = 0; i < MAX_GENS; i++)
+		if (s->gens[i] == current)
+			return 1;
+	return 0;
+}
+
+void
+shelf_commit(uint32_t gen)
+{
+	struct shelf *s;
+
+	current = gen;
+	shelf_resolve();
+	TAILQ_FOREACH(s, &shelves, entry)
+		if (in_force(s) && s->probed == 0 && s->b->naddr > 0)
+			shelf_probe(s);
+	/* With no backend at all the empty catalog is the whole one. */
+	dirty = 1;
+	shelf_publish();
+}
+
+void
+shelf_forget(uint32_t gen)
+{
+	struct shelf *s, *next;
+	int i, left;
+
+	for (s = TAILQ_FIRST(&shelves); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		for (i = left = 0; i < MAX_GENS; i++) {
+			if (s->gens[i] == gen)
+				s->gens[i] = 0;
+			left |= s->gens[i] != 0;
+		}
+		if (!left)
+			shelf_free(s);
+	}
+}
+
+static void
+shelf_free(struct shelf *s)
+{
+	int i;
+
+	for (i = 0; i < CLASSES; i++) {
+		if (s->class[i].probe != NULL)
+			probe_cancel(s->class[i].probe);
+		wire_free(&def_cat_entry, &s->class[i].entry);
+	}
+	TAILQ_REMOVE(&shelves, s, entry);
+	upstream_forget(s->b);
+	backend_free(s->b);
+	free(s);
+	dirty = 1;
+}
+
+void
+shelf_resolve(void)
+{
+	struct r_resolve r;
+	struct shelf *s;
+
+	resolved = mono_msec();
+	TAILQ_FOREACH(s, &shelves, entry) {
+		if (s->literal)
+			continue;
+		r.backend = s->b->conf.id;
+		r.host = s->b->conf.host;
+		r.port = s->b->conf.port;
+		if (keeper_resolve(&r) == -1)
+			return;
+	}
+}
+
+void
+shelf_addrs(struct k_addrs *a)
+{
+	struct shelf *s = shelf_find(a->backend);
+	int first;
+
+	if (s == NULL)
+		return;
+	first = s->b->naddr == 0;
+	backend_addrs(s->b, a);
+	keeper_all(K_ADDRS, &def_k_addrs, a, -1);
+	if (s->b->naddr == 0)
+		shelf_failed(s, 0, "has a host name without an address");
+	else if (first)
+		shelf_probe(s);
+}
+
+void
+shelf_greet(struct peer *p)
+{
+	struct k_catalog m = {version, catalog_size};
+	struct k_addr ka[BACKEND_ADDRS];
+	struct k_addrs a;
+	struct shelf *s;
+	int fd;
+
+	TAILQ_FOREACH(s, &shelves, entry) {
+		if (s->literal || s->b->naddr == 0)
+			continue;
+		backend_export(s->b, &a, ka);
+		(void)peer_send(p, K_ADDRS, 0, &def_k_addrs, &a, -1);
+	}
+	if (catalog == -1 || (fd = fcntl(catalog, F_DUPFD_CLOEXEC, 0)) == -1)
+		return;
+	if (peer_send(p, K_CATALOG, 0, &def_k_catalog, &m, fd) == -1)
+		close(fd);
+}
+
+/* Every class that clients have asked for. */
+static void
+shelf_probe(struct shelf *s)
+{
+	int i;
+
+	s->probed = mono_msec();
+	s->next = s->probed + PROBE_TIME;
+	for (i = 0; i < CLASSES; i++)
+		if (s->class[i].wanted)
+			shelf_ask(s, i);
+}
+
+static void
+shelf_ask(struct shelf *s, int class)
+{
+	if (s->class[class].probe == NULL && s->b->naddr > 0)
+		s->class[class].probe = probe_start(s->b, class, shelf_probed,
+		    &s->class[class].entry);
+}
+
+static void
+shelf_probed(void *arg, struct cat_entry *e, const char *why)
+{
+	struct cat_entry *old = arg;
+	struct shelf *s = shelf_find(old->backend);
+	int class = old->class;
+
+	s->class[class].probe = NULL;
+	if (e == NULL) {
+		shelf_failed(s, class, why);
+		return;
+	}
+	if (old->state != CAT_UP)
+		log_info("backend %s is up: %s, %u tools", s->b->conf.name,
+		    e->revision ? e->revision : "", e->list[CAT_TOOLS].n);
+	s->seen = time(NULL);
+	s->backoff = 0;
+	if (!entry_same(old, e))
+		dirty = 1;
+	wire_free(&def_cat_entry, old);
+	memcpy(old, e, sizeof(*e));
+	memset(e, 0, sizeof(*e));
+	shelf_publish();
+}
+
+/* Its last lists stay; it is asked again, ever less often. */
+static void
+shelf_failed(struct shelf *s, int class, const char *why)
+{
+	struct cat_entry *e = &s->class[class].entry;
+
+	if (e->state == CAT_UP || e->why == NULL || strcmp(e->why, why) != 0) {
+		log_warnx("backend %s (%s) %s", s->b->conf.name,
+		    s->b->conf.url, why);
+		dirty = 1;
+	}
+	s->failures++;
+	if (e->state == CAT_UP)
+		e->state = CAT_DOWN;
+	free(e->why);
+	e->why = xstrdup(why);
+	s->backoff = s->backoff == 0 ? 1000 : s->backoff * 2;
+	if (s->backoff > BACKOFF_MAX)
+		s->backoff = BACKOFF_MAX;
+	s->next = mono_msec() + s->backoff;
+	shelf_publish();
+}
+
+void
+shelf_trouble(uint32_t backend, int unreachable, const char *why)
+{
+	struct shelf *s = shelf_find(backend);
+
+	(void)why;
+	if (s == NULL)
+		return;
+	if (unreachable && !s->literal && mono_msec() - resolved > 1000)
+		shelf_resolve();
+	if (mono_msec() - s->probed >= TROUBLE_TIME)
+		shelf_probe(s);
+}
+
+/* A class as each backend would see it, after what may be declared to it. */
+void
+shelf_class(uint8_t class)
+{
+	struct shelf *s;
+	int c;
+
+	TAILQ_FOREACH(s, &shelves, entry) {
+		c = class & s->b->conf.declare & (CLASSES - 1);
+		if (s->class[c].wanted)
+			continue;
+		s->class[c].wanted = 1;
+		shelf_ask(s, c);
+	}
+}
+
+static int
+entry_same(const struct cat_entry *a, const struct cat_entry *b)
+{
+	uint8_t *pa, *pb;
+	size_t la, lb;
+	int same;
+
+	pa = wire_encode(&def_cat_entry, a, &la);
+	pb = wire_encode(&def_cat_entry, b, &lb);
+	same = pa != NULL && pb != NULL && la == lb && memcmp(pa, pb, la) == 0;
+	free(pa);
+	free(pb);
+	return same;
+}
+
+static int
+all_asked(void)
+{
+	struct shelf *s;
+
+	TAILQ_FOREACH(s, &shelves, entry)
+		if (s->class[0].entry.state == CAT_NEVER &&
+		    s->class[0].entry.why == NULL)
+			return 0;
+	return 1;
+}
+
+/* At most one catalog a second, once each backend has been heard of or given
+ * up for now; the tick sends what had to wait. */
+static void
+shelf_publish(void)
+{
+	struct cat_entry *all;
+	struct k_catalog m;
+	struct shelf *s;
+	size_t n = 0;
+	int i, fd;
+
+	if (!dirty ||
+	    (published != 0 && mono_msec() - published < PUBLISH_TIME &&
+		settled))
+		return;
+	TAILQ_FOREACH(s, &shelves, entry)
+		n += CLASSES;
+	if ((all = calloc(n + 1, sizeof(*all))) == NULL)
+		return;
+	n = 0;
+	TAILQ_FOREACH(s, &shelves, entry)
+		for (i = 0; i < CLASSES; i++)
+			if (i == 0 ||
+			    s->class[i].entry.state != CAT_NEVER)
+				all[n++] = s->class[i].entry;
+	fd = catalog_write(all, n, &catalog_size);
+	free(all);
+	if (fd == -1) {
+		log_warn("catalog");
+		return;
+	}
+	if (catalog != -1)
+		close(catalog);
+	catalog = fd;
+	dirty = 0;
+	settled = all_asked();
+	published = mono_msec();
+	m.version = ++version;
+	m.size = catalog_size;
+	keeper_all(K_CATALOG, &def_k_catalog, &m, fd);
+}
+
+void
+shelf_tick(void)
+{
+	uint64_t now = mono_msec();
+	struct shelf *s;
+
+	if (now - resolved >= RESOLVE_TIME)
+		shelf_resolve();
+	TAILQ_FOREACH(s, &shelves, entry) {
+		upstream_expire(s->b);
+		if (s->next != 0 && now >= s->next && s->b->naddr > 0)
+			shelf_probe(s);
+	}
+	shelf_publish();
+}
+
+void
+keeper_close(uint32_t backend, const char *session, const char *revision)
+{
+	struct shelf *s = shelf_find(backend);
+
+	if (s != NULL)
+		notify_post(s->b, "DELETE", session, revision, NULL, 0);
+}
+
+static const char *
+state_name(const struct shelf *s)
+{
+	switch (s->class[0].entry.state) {
+	case CAT_UP:
+		return "up";
+	case CAT_DOWN:
+		return "down";
+	default:
+		return s->class[0].entry.why == NULL ? "starting" : "down";
+	}
+}
+
+void
+shelf_show(uint32_t id)
+{
+	const struct cat_entry *e;
+	struct shelf *s;
+	char n[5][24];
+
+	TAILQ_FOREACH(s, &shelves, entry) {
+		if (!in_force(s))
+			continue;
+		e = &s->class[0].entry;
+		snprintf(n[0], sizeof(n[0]), "%u", e->list[CAT_TOOLS].n);
+		snprintf(n[1], sizeof(n[1]), "%u", e->list[CAT_PROMPTS].n);
+		snprintf(n[2], sizeof(n[2]), "%u", e->list[CAT_RESOURCES].n);
+		snprintf(n[3], sizeof(n[3]), "%zu",
+		    lease_count(s->b->conf.id));
+		snprintf(n[4], sizeof(n[4]), "%lld", (long long)s->seen);
+		master_row(id, "backend", s->b->conf.name, "state",
+		    state_name(s), "revision", e->revision, "server",
+		    e->server, "#tools", n[0], "#prompts", n[1], "#resources",
+		    n[2], "#sessions", n[3], "#seen", n[4], "url",
+		    s->b->conf.url, "error", e->state == CAT_UP ? "" : e->why,
+		    NULL);
+	}
+}
+
+void
+shelf_tools(uint32_t id, const char *backend)
+{
+	const struct cat_item *ci;
+	struct json_span def, v;
+	struct shelf *s;
+	char *text;
+	uint32_t i;
+
+	TAILQ_FOREACH(s, &shelves, entry) {
+		if (!in_force(s) ||
+		    (backend != NULL && strcmp(backend, s->b->conf.name) != 0))
+			continue;
+		ci = s->class[0].entry.list[CAT_TOOLS].p;
+		for (i = 0; i < s->class[0].entry.list[CAT_TOOLS].n; i++) {
+			def.p = (const char *)ci[i].raw.p;
+			def.len = ci[i].raw.len;
+			def.type = JSON_OBJECT;
+			text = json_member(&def, "description", &v) == 0 ?
+			    json_strdup(&v) :
+			    NULL;
+			if (text != NULL && strlen(text) > 60)
+				text[60] = '\0';
+			master_row(id, "backend", s->b->conf.name, "tool",
+			    ci[i].name, "description", text, NULL);
+			free(text);
+		}
+	}
+}

@@ -1,0 +1,290 @@
+/*
+ * Upstream sessions, the worker's side. One `making` per (nonce, backend) at a
+ * time, however many calls wait for it.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "handshake.h"
+#include "keeperc.h"
+#include "log.h"
+#include "upsession.h"
+
+#define CACHE_SIZE 8192 /* entries, a power of two */
+#define PROBES	   8
+
+struct upwait {
+	TAILQ_ENTRY(upwait) entry;
+	struct making *making;
+	upsession_cb cb;
+	void *arg;
+};
+
+struct making {
+	TAILQ_ENTRY(making) entry;
+	uint32_t id;
+	struct backend *backend;
+	struct k_lease lease;
+	struct handshake *hs;
+	TAILQ_HEAD(, upwait) waits;
+	int leased; /* by the keeper, which must hear how it ended */
+};
+
+static struct upsession *slot(const uint8_t *, uint32_t, int);
+static int upsession_store(const struct k_lease *, const char *, const char *);
+static void upsession_clear(struct upsession *);
+static void making_start(struct making *);
+static void making_made(void *, const struct handshake_result *);
+static void making_finish(struct making *, const char *);
+static struct making *making_find(const uint8_t *, uint32_t);
+
+static struct upsession *cache;
+static TAILQ_HEAD(, making) makings = TAILQ_HEAD_INITIALIZER(makings);
+static uint32_t next_id;
+
+/* Where the entry is, or (make) may be put: the nonce is random, its first
+ * bytes are the hash. With all probes taken the first is given up. */
+static struct upsession *
+slot(const uint8_t *nonce, uint32_t backend, int make)
+{
+	struct upsession *s, *freed = NULL;
+	uint32_t h, i;
+
+	if (cache == NULL) {
+		if (!make)
+			return NULL;
+		if ((cache = calloc(CACHE_SIZE, sizeof(*cache))) == NULL)
+			return NULL;
+	}
+	memcpy(&h, nonce, sizeof(h));
+	h += backend * 2654435761u;
+	for (i = 0; i < PROBES; i++) {
+		s = &cache[(h + i) % CACHE_SIZE];
+		if (s->session == NULL) {
+			if (freed == NULL)
+				freed = s;
+		} else if (s->backend == backend &&
+		    memcmp(s->nonce, nonce, ID_LEN) == 0)
+			return s;
+	}
+	if (!make)
+		return NULL;
+	if (freed == NULL) {
+		freed = &cache[h % CACHE_SIZE];
+		upsession_clear(freed);
+	}
+	return freed;
+}
+
+static void
+upsession_clear(struct upsession *s)
+{
+	free(s->session);
+	free(s->revision);
+	memset(s, 0, sizeof(*s));
+}
+
+static int
+upsession_store(const struct k_lease *l, const char *session,
+    const char *revision)
+{
+	struct upsession *s = slot(l->nonce, l->backend, 1);
+
+	if (s == NULL)
+		return -1;
+	upsession_clear(s);
+	s->session = strdup(session);
+	s->revision = strdup(revision);
+	if (s->session == NULL || s->revision == NULL) {
+		upsession_clear(s);
+		return -1;
+	}
+	memcpy(s->nonce, l->nonce, ID_LEN);
+	s->backend = l->backend;
+	s->class = l->class;
+	return 0;
+}
+
+const struct upsession *
+upsession_cached(const uint8_t nonce[ID_LEN], uint32_t backend)
+{
+	return slot(nonce, backend, 0);
+}
+
+static struct making *
+making_find(const uint8_t *nonce, uint32_t backend)
+{
+	struct making *m;
+
+	TAILQ_FOREACH(m, &makings, entry)
+		if (m->lease.backend == backend &&
+		    memcmp(m->lease.nonce, nonce, ID_LEN) == 0)
+			return m;
+	return NULL;
+}
+
+struct upwait *
+upsession_get(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class,
+    const char *stale, upsession_cb cb, void *arg)
+{
+	struct upsession *s;
+	struct making *m;
+	struct upwait *w;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return NULL;
+	w->cb = cb;
+	w->arg = arg;
+	if ((m = making_find(nonce, b->conf.id)) == NULL) {
+		if ((m = calloc(1, sizeof(*m))) == NULL) {
+			free(w);
+			return NULL;
+		}
+		TAILQ_INIT(&m->waits);
+		m->id = ++next_id;
+		m->backend = b;
+		m->lease.backend = b->conf.id;
+		m->lease.class = class;
+		memcpy(m->lease.nonce, nonce, ID_LEN);
+		if (stale != NULL)
+			m->lease.stale = strdup(stale);
+		TAILQ_INSERT_TAIL(&makings, m, entry);
+		if ((s = slot(nonce, b->conf.id, 0)) != NULL && stale != NULL &&
+		    strcmp(s->session, stale) == 0)
+			upsession_clear(s);
+		if (keeperc_lease(m->id, &m->lease) == -1)
+			making_start(m);
+	}
+	w->making = m;
+	TAILQ_INSERT_TAIL(&m->waits, w, entry);
+	return w;
+}
+
+void
+upsession_cancel(struct upwait *w)
+{
+	TAILQ_REMOVE(&w->making->waits, w, entry);
+	free(w);
+}
+
+static void
+making_start(struct making *m)
+{
+	m->hs = handshake_start(m->backend, m->lease.class, making_made, m);
+	if (m->hs == NULL)
+		fatalx("out of memory");
+}
+
+static void
+making_made(void *arg, const struct handshake_result *r)
+{
+	struct making *m = arg;
+
+	m->hs = NULL;
+	if (r->error != NULL) {
+		if (m->leased)
+			(void)keeperc_fail(&m->lease);
+		(void)keeperc_trouble(m->backend->conf.id,
+		    r->kind == HS_DOWN, r->error);
+		making_finish(m, r->error);
+		return;
+	}
+	m->lease.session = strdup(r->session);
+	m->lease.revision = strdup(r->revision);
+	if (m->lease.session == NULL || m->lease.revision == NULL ||
+	    upsession_store(&m->lease, r->session, r->revision) == -1) {
+		if (m->leased)
+			(void)keeperc_fail(&m->lease);
+		making_finish(m, "out of memory");
+		return;
+	}
+	(void)keeperc_put(&m->lease);
+	making_finish(m, NULL);
+}
+
+static void
+making_finish(struct making *m, const char *why)
+{
+	const struct upsession *s = NULL;
+	struct upwait *w;
+
+	TAILQ_REMOVE(&makings, m, entry);
+	while ((w = TAILQ_FIRST(&m->waits)) != NULL) {
+		TAILQ_REMOVE(&m->waits, w, entry);
+		if (why == NULL)
+			s = slot(m->lease.nonce, m->lease.backend, 0);
+		w->cb(w->arg, s, why);
+		free(w);
+	}
+	wire_free(&def_k_lease, &m->lease);
+	free(m);
+}
+
+void
+upsession_answer(uint32_t id, const struct k_session *k)
+{
+	struct making *m;
+
+	TAILQ_FOREACH(m, &makings, entry)
+		if (m->id == id && m->hs == NULL)
+			break;
+	if (m == NULL)
+		return;
+	if (k->leased) {
+		m->leased = 1;
+		making_start(m);
+	} else if (k->failed)
+		making_finish(m, "could not be started a session with");
+	else if (upsession_store(&m->lease, k->session, k->revision) == -1)
+		making_finish(m, "out of memory");
+	else
+		making_finish(m, NULL);
+}
+
+/* Leases asked for are not answered any more: make them here. Two workers may
+ * then make one each; the later PUT wins and both work. */
+void
+upsession_keeper_gone(void)
+{
+	struct making *m;
+
+	TAILQ_FOREACH(m, &makings, entry) {
+		m->leased = 0;
+		if (m->hs == NULL)
+			making_start(m);
+	}
+}
+
+void
+upsession_reput(void)
+{
+	struct k_lease l;
+	size_t i;
+
+	for (i = 0; cache != NULL && i < CACHE_SIZE; i++) {
+		if (cache[i].session == NULL)
+			continue;
+		memset(&l, 0, sizeof(l));
+		memcpy(l.nonce, cache[i].nonce, ID_LEN);
+		l.backend = cache[i].backend;
+		l.class = cache[i].class;
+		l.session = cache[i].session;
+		l.revision = cache[i].revision;
+		if (keeperc_put(&l) == -1)
+			return;
+	}
+}
+
+void
+upsession_end(const uint8_t nonce[ID_LEN])
+{
+	size_t i;
+
+	for (i = 0; cache != NULL && i < CACHE_SIZE; i++)
+		if (cache[i].session != NULL &&
+		    memcmp(cache[i].nonce, nonce, ID_LEN) == 0)
+			upsession_clear(&cache[i]);
+}

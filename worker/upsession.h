@@ -1,0 +1,41 @@
+#ifndef UPSESSION_H
+#define UPSESSION_H
+
+/*
+ * The legacy session that a backend keeps for one client session. The keeper
+ * knows them all and leases the making of each to exactly one worker; a worker
+ * caches those it has used.
+ */
+#include "backend.h"
+#include "proto.h"
+
+struct upsession {
+	uint8_t nonce[ID_LEN];
+	uint32_t backend;
+	uint8_t class;
+	char *session; /* "" when the backend keeps none */
+	char *revision;
+};
+
+struct upwait;
+/* s is NULL on failure and why says it ("can not be reached"). */
+typedef void (*upsession_cb)(void *, const struct upsession *s,
+    const char *why);
+
+/* The cached one, or NULL. Valid until the next turn of the loop. */
+const struct upsession *upsession_cached(const uint8_t nonce[ID_LEN],
+    uint32_t backend);
+/* Gets or makes it. stale: the session id a 404 was answered to, or NULL. cb is
+ * never called from inside. NULL when memory is out. */
+struct upwait *upsession_get(const uint8_t nonce[ID_LEN], struct backend *,
+    uint8_t class, const char *stale, upsession_cb, void *arg);
+void upsession_cancel(struct upwait *);
+/* The client's session has ended: forgotten here, closed by the keeper. */
+void upsession_end(const uint8_t nonce[ID_LEN]);
+
+/* From keeperc.c: an answer; the keeper died; a new one is there. */
+void upsession_answer(uint32_t id, const struct k_session *);
+void upsession_keeper_gone(void);
+void upsession_reput(void);
+
+#endif

@@ -1,0 +1,468 @@
+/*
+ * Views of the catalog. Built on first use after a catalog has come and thrown
+ * away with the next, so nothing in them ever changes.
+ */
+#include <event2/event.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "compat.h"
+#include "log.h"
+#include "names.h"
+#include "peer.h"
+#include "policy.h"
+#include "view.h"
+
+#define BUCKETS		 512
+#define MAX_INSTRUCTIONS (16 * 1024)
+
+struct view {
+	const struct endpoint *endpoint;
+	uint8_t class;
+	int complete;
+	uint32_t caps;
+	struct view_item *name[2][BUCKETS]; /* CAT_TOOLS, CAT_PROMPTS */
+	char *list[CAT_KINDS];
+	size_t listlen[CAT_KINDS];
+	struct view *next;
+};
+
+struct view_wait {
+	TAILQ_ENTRY(view_wait) entry;
+	struct event *timer;
+	unsigned int gen; /* catalogs that had come when it began */
+	void (*cb)(void *);
+	void *arg;
+};
+
+static struct view *view_make(const struct endpoint *, uint8_t);
+static int view_merge(struct view *, enum cat_kind);
+static int view_add(struct view *, enum cat_kind, struct backend *,
+    const struct cat_item *);
+static void view_render(struct json_buf *, const struct view_item *);
+static void view_free(struct view *);
+static unsigned int bucket(const char *);
+static void wait_timeout(evutil_socket_t, short, void *);
+static const struct cat_entry *entry_of(const struct view *, struct backend *);
+
+static struct view *views;
+static unsigned int generation;
+static TAILQ_HEAD(, view_wait) waits = TAILQ_HEAD_INITIALIZER(waits);
+
+static unsigned int
+bucket(const char *s)
+{
+	unsigned int h = 2166136261u;
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h % BUCKETS;
+}
+
+uint8_t
+view_class(const struct backend *b, uint8_t class)
+{
+	return class & b->conf.declare;
+}
+
+static const struct cat_entry *
+entry_of(const struct view *v, struct backend *b)
+{
+	int exact;
+
+	return catalog_find(b->conf.id, view_class(b, v->class), &exact);
+}
+
+struct view *
+view_get(const struct endpoint *e, uint8_t class)
+{
+	struct view *v;
+
+	for (v = views; v != NULL; v = v->next)
+		if (v->endpoint == e && v->class == class)
+			return v;
+	if (!catalog_ready())
+		return NULL;
+	return view_make(e, class);
+}
+
+static struct view *
+view_make(const struct endpoint *e, uint8_t class)
+{
+	const struct cat_entry *ce;
+	struct view *v;
+	size_t i;
+	int k, exact;
+
+	if ((v = calloc(1, sizeof(*v))) == NULL)
+		return NULL;
+	v->endpoint = e;
+	v->class = class;
+	v->complete = 1;
+	for (i = 0; i < e->nbackend; i++) {
+		ce = catalog_find(e->backend[i]->conf.id,
+		    view_class(e->backend[i], class), &exact);
+		if (ce != NULL)
+			v->caps |= ce->caps;
+		if (!exact && ce != NULL && ce->state == CAT_UP) {
+			v->complete = 0;
+			catalog_want(view_class(e->backend[i], class));
+		}
+	}
+	for (k = 0; k < CAT_KINDS; k++)
+		if (view_merge(v, k) == -1) {
+			view_free(v);
+			return NULL;
+		}
+	v->next = views;
+	views = v;
+	return v;
+}
+
+/* One list of all backends in config order. */
+static int
+view_merge(struct view *v, enum cat_kind kind)
+{
+	struct view_item *it;
+	const struct cat_entry *ce;
+	struct cat_item *ci;
+	struct json_buf b = {0};
+	char name[NAME_MAX_EXPOSED + 1];
+	struct backend *be;
+	const char *prefix, *sep = "";
+	uint32_t n;
+	size_t i;
+
+	for (i = 0; kind <= CAT_PROMPTS && i < v->endpoint->nbackend; i++) {
+		be = v->endpoint->backend[i];
+		if ((ce = entry_of(v, be)) == NULL)
+			continue;
+		ci = ce->list[kind].p;
+		for (n = 0; n < ce->list[kind].n; n++)
+			if (view_add(v, kind, be, &ci[n]) == -1)
+				return -1;
+	}
+	json_puts(&b, "[");
+	for (i = 0; i < v->endpoint->nbackend; i++) {
+		be = v->endpoint->backend[i];
+		if ((ce = entry_of(v, be)) == NULL)
+			continue;
+		prefix = v->endpoint->conf.prefix == PREFIX_NONE ?
+		    NULL :
+		    be->conf.name;
+		ci = ce->list[kind].p;
+		for (n = 0; n < ce->list[kind].n; n++) {
+			if (kind <= CAT_PROMPTS) {
+				if (name_expose(name, prefix,
+					worker.conf.separator, ci[n].name,
+					worker.conf.names_max) == -1)
+					continue;
+				it = v->name[kind][bucket(name)];
+				while (it != NULL && it->item != &ci[n])
+					it = it->next;
+				if (it == NULL || it->hidden)
+					continue;
+				json_puts(&b, sep);
+				view_render(&b, it);
+			} else {
+				if (kind == CAT_RESOURCES &&
+				    view_uri(v, ci[n].name) != be)
+					continue;
+				json_puts(&b, sep);
+				json_put(&b, ci[n].raw.p, ci[n].raw.len);
+			}
+			sep = ",";
+		}
+	}
+	json_puts(&b, "]");
+	v->list[kind] = json_buf_take(&b, &v->listlen[kind]);
+	return v->list[kind] == NULL ? -1 : 0;
+}
+
+/*
+ * A collision inside a backend hides both; across backends the first in config
+ * order is served and the later hidden.
+ */
+static int
+view_add(struct view *v, enum cat_kind kind, struct backend *be,
+    const struct cat_item *ci)
+{
+	char name[NAME_MAX_EXPOSED + 1];
+	struct view_item *it, *other;
+	unsigned int h;
+
+	if (kind == CAT_TOOLS && !policy_tool(v->endpoint, be, ci->name))
+		return 0;
+	if (name_expose(name,
+		v->endpoint->conf.prefix == PREFIX_NONE ? NULL : be->conf.name,
+		worker.conf.separator, ci->name, worker.conf.names_max) == -1)
+		return 0;
+	if ((it = calloc(1, sizeof(*it))) == NULL ||
+	    (it->name = strdup(name)) == NULL) {
+		free(it);
+		return -1;
+	}
+	it->backend = be;
+	it->item = ci;
+	h = bucket(name);
+	for (other = v->name[kind][h]; other != NULL; other = other->next) {
+		if (strcmp(other->name, name) != 0)
+			continue;
+		if (other->backend == be)
+			other->hidden = 1;
+		it->hidden = 1;
+		log_debug("backend %s: the name %s is taken", be->conf.name,
+		    name);
+	}
+	it->next = v->name[kind][h];
+	v->name[kind][h] = it;
+	return 0;
+}
+
+/* The definition as it came, with the exposed name in place of its own. */
+static void
+view_render(struct json_buf *b, const struct view_item *it)
+{
+	struct json_span def, name;
+	const char *p = (const char *)it->item->raw.p;
+
+	def.p = p;
+	def.len = it->item->raw.len;
+	def.type = JSON_OBJECT;
+	if (json_member(&def, "name", &name) == -1)
+		return;
+	json_put(b, p, name.p - p);
+	json_putstr(b, it->name);
+	json_put(b, name.p + name.len, p + def.len - (name.p + name.len));
+}
+
+static void
+view_free(struct view *v)
+{
+	struct view_item *it;
+	size_t i;
+	int k;
+
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < BUCKETS; i++)
+			while ((it = v->name[k][i]) != NULL) {
+				v->name[k][i] = it->next;
+				free(it->name);
+				free(it);
+			}
+	for (k = 0; k < CAT_KINDS; k++)
+		free(v->list[k]);
+	free(v);
+}
+
+int
+view_complete(const struct view *v)
+{
+	return v->complete;
+}
+
+const char *
+view_list(const struct view *v, enum cat_kind kind, size_t *len)
+{
+	*len = v->listlen[kind];
+	return v->list[kind];
+}
+
+const struct view_item *
+view_find(const struct view *v, enum cat_kind kind, const char *name)
+{
+	const struct view_item *it;
+
+	for (it = v->name[kind][bucket(name)]; it != NULL; it = it->next)
+		if (!it->hidden && strcmp(it->name, name) == 0)
+			return it;
+	return NULL;
+}
+
+struct backend *
+view_uri(const struct view *v, const char *uri)
+{
+	const struct cat_entry *ce;
+	const struct cat_item *ci;
+	struct backend *only = NULL, *be;
+	size_t i, with = 0;
+	uint32_t n;
+	int pass;
+
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < v->endpoint->nbackend; i++) {
+			be = v->endpoint->backend[i];
+			if ((ce = entry_of(v, be)) == NULL)
+				continue;
+			if (pass == 0 && (ce->caps & CAP_RESOURCES)) {
+				only = be;
+				with++;
+			}
+			ci = ce->list[pass ? CAT_TEMPLATES : CAT_RESOURCES].p;
+			for (n = 0; n < ce->list[pass ? CAT_TEMPLATES :
+							CAT_RESOURCES]
+					    .n;
+			    n++)
+				if (pass ? uri_match(ci[n].name, uri) :
+					   strcmp(ci[n].name, uri) == 0)
+					return be;
+		}
+	}
+	return with == 1 ? only : NULL;
+}
+
+struct backend *
+view_template(const struct view *v, const char *template)
+{
+	const struct cat_entry *ce;
+	const struct cat_item *ci;
+	size_t i;
+	uint32_t n;
+
+	for (i = 0; i < v->endpoint->nbackend; i++) {
+		if ((ce = entry_of(v, v->endpoint->backend[i])) == NULL)
+			continue;
+		ci = ce->list[CAT_TEMPLATES].p;
+		for (n = 0; n < ce->list[CAT_TEMPLATES].n; n++)
+			if (strcmp(ci[n].name, template) == 0)
+				return v->endpoint->backend[i];
+	}
+	return NULL;
+}
+
+uint32_t
+view_caps(const struct view *v)
+{
+	return v->caps;
+}
+
+void
+view_instructions(const struct view *v, struct json_buf *b)
+{
+	const struct cat_entry *ce;
+	size_t i;
+
+	for (i = 0; i < v->endpoint->nbackend; i++) {
+		ce = entry_of(v, v->endpoint->backend[i]);
+		if (ce == NULL || *ce->instructions == '\0')
+			continue;
+		if (b->len + strlen(ce->instructions) > MAX_INSTRUCTIONS)
+			continue;
+		if (v->endpoint->nbackend > 1) {
+			json_puts(b, b->len ? "\n\n# " : "# ");
+			json_puts(b, v->endpoint->backend[i]->conf.name);
+			json_puts(b, "\n\n");
+		}
+		json_puts(b, ce->instructions);
+	}
+}
+
+int
+uri_match(const char *t, const char *uri)
+{
+	const char *end, *next, *hit;
+	size_t lit;
+	int reserved;
+
+	while (*t != '\0') {
+		lit = strcspn(t, "{");
+		if (strncmp(t, uri, lit) != 0)
+			return 0;
+		t += lit;
+		uri += lit;
+		if (*t == '\0')
+			return *uri == '\0';
+		if ((end = strchr(t, '}')) == NULL)
+			return 0;
+		reserved = strchr("+#./;?&", t[1]) != NULL ||
+		    memchr(t, '*', end - t) != NULL;
+		next = end + 1;
+		lit = strcspn(next, "{");
+		if (*next == '\0')
+			return reserved || strchr(uri, '/') == NULL;
+		if (lit == 0)
+			hit = uri + strcspn(uri, "/");
+		else {
+			for (hit = uri + !reserved; *hit != '\0' &&
+			    strncmp(hit, next, lit) != 0;
+			    hit++)
+				if (!reserved && *hit == '/')
+					return 0;
+		}
+		t = next;
+		uri = hit;
+	}
+	return *uri == '\0';
+}
+
+struct view_wait *
+view_wait(int ms, void (*cb)(void *), void *arg)
+{
+	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+	struct view_wait *w;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return NULL;
+	w->cb = cb;
+	w->arg = arg;
+	w->gen = generation;
+	w->timer = event_new(peer_base(), -1, 0, wait_timeout, w);
+	if (w->timer == NULL) {
+		free(w);
+		return NULL;
+	}
+	event_add(w->timer, &tv);
+	TAILQ_INSERT_TAIL(&waits, w, entry);
+	return w;
+}
+
+void
+view_wait_cancel(struct view_wait *w)
+{
+	TAILQ_REMOVE(&waits, w, entry);
+	event_free(w->timer);
+	free(w);
+}
+
+static void
+wait_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct view_wait *w = arg;
+	void (*cb)(void *) = w->cb;
+	void *a = w->arg;
+
+	(void)fd;
+	(void)what;
+	view_wait_cancel(w);
+	cb(a);
+}
+
+void
+views_drop(void)
+{
+	struct view *v;
+
+	while ((v = views) != NULL) {
+		views = v->next;
+		view_free(v);
+	}
+}
+
+/* Whoever waited looks again, and may wait once more. */
+void
+views_ready(void)
+{
+	struct view_wait *w;
+	void (*cb)(void *);
+	void *arg;
+
+	generation++;
+	while ((w = TAILQ_FIRST(&waits)) != NULL && w->gen != generation) {
+		cb = w->cb;
+		arg = w->arg;
+		view_wait_cancel(w);
+		cb(arg);
+	}
+}

@@ -1,0 +1,57 @@
+#ifndef VIEW_H
+#define VIEW_H
+
+/*
+ * The catalog as one endpoint shows it to clients of one capability class:
+ * exposed names, merged lists as bytes ready to send, and the way back from
+ * an exposed name to backend and original.
+ */
+#include "backend.h"
+#include "catalog.h"
+#include "worker.h"
+
+struct view_item {
+	char *name; /* exposed */
+	struct backend *backend;
+	const struct cat_item *item;
+	int hidden; /* 1: a collision, see view.c */
+	struct view_item *next;
+};
+
+struct view;
+
+/* The view for an endpoint and the capabilities a client declared; NULL when
+ * no catalog is there yet or memory is out. Valid until the next turn. */
+struct view *view_get(const struct endpoint *, uint8_t class);
+/* What is declared toward a backend for such a client. */
+uint8_t view_class(const struct backend *, uint8_t class);
+/* Is every backend's own class filled? If not the keeper has been asked. */
+int view_complete(const struct view *);
+/* JSON array of one kind. */
+const char *view_list(const struct view *, enum cat_kind, size_t *len);
+/* By exposed name; CAT_TOOLS or CAT_PROMPTS. */
+const struct view_item *view_find(const struct view *, enum cat_kind,
+    const char *name);
+/* The backend that a resource URI belongs to: listed, by template, or the only
+ * one with resources. NULL: nobody's. */
+struct backend *view_uri(const struct view *, const char *uri);
+/* The backend of a URI template as listed. */
+struct backend *view_template(const struct view *, const char *template);
+/* Union of CAP_* of its backends. */
+uint32_t view_caps(const struct view *);
+/* Appends the instructions of all its backends. */
+void view_instructions(const struct view *, struct json_buf *);
+
+/* Calls cb once a (more complete) catalog has come, or after ms. */
+struct view_wait;
+struct view_wait *view_wait(int ms, void (*cb)(void *), void *arg);
+void view_wait_cancel(struct view_wait *);
+
+/* From catalog.c. */
+void views_drop(void);
+void views_ready(void);
+
+/* RFC 6570 template against a URI; linear in the URI for each variable. */
+int uri_match(const char *template, const char *uri);
+
+#endif
