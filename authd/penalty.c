@@ -22,7 +22,7 @@
 #define CAP         600 /* no penalty is longer */
 #define FREE_OF     15 /* what may add up before one has to wait */
 #define STEP        5
-#define STEP_USER   30 /* largest step of a user: others must not lock him out */
+#define STEP_USER   30 /* largest step of a user, whom others must not lock out */
 #define KEY_LEN     16
 
 enum kind { K_ADDR, K_USER, K_WINDOW };

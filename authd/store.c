@@ -4,6 +4,7 @@
  */
 #include <sys/types.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <db.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #define CACHE_SIZE         (16 * 1024 * 1024)
 #define LOG_SIZE           (8 * 1024 * 1024)
 #define LOG_BUFFER         (256 * 1024)
+#define RESERVE_SIZE       (4 * 1024 * 1024)
 #define CHECKPOINT_CHANGES 500
 #define CHECKPOINT_SECONDS 5
 
@@ -43,11 +45,16 @@ static DB_TXN *turn, *req;
 static int turn_error, req_error, lock_fd = -1;
 static unsigned int turn_changes, req_changes, changes;
 static uint64_t checkpointed;
+static char reserve_path[PATH_MAX];
+static int full; /* the reserve is in use */
 
 static int open_tables(void);
 static int open_env(const char *);
 static int take_lock(const char *);
 static void explain(const char *, int);
+static int has_space(size_t);
+static void reserve_make(void);
+static void reserve_release(void);
 
 static void
 db_said(const DB_ENV *e, const char *prefix, const char *msg)
@@ -60,6 +67,9 @@ db_said(const DB_ENV *e, const char *prefix, const char *msg)
 static void
 explain(const char *home, int error)
 {
+	/* Recovery that can not write does not say why. */
+	if (error == DB_RUNRECOVERY && !has_space(RESERVE_SIZE))
+		error = ENOSPC;
 	switch (error) {
 	case ENOSPC:
 		log_warnx("store %s: the disk is full; free some space", home);
@@ -81,6 +91,51 @@ explain(const char *home, int error)
 		log_warnx("store %s: %s", home, db_strerror(error));
 	}
 }
+
+/* ---- a full disk ---- */
+
+static int
+has_space(size_t size)
+{
+	struct statvfs vfs;
+
+	return lock_fd == -1 || fstatvfs(lock_fd, &vfs) == -1 ||
+	       (uint64_t)vfs.f_bavail * vfs.f_frsize >= size;
+}
+
+static void
+reserve_make(void)
+{
+	int fd;
+
+	fd =
+	    open(reserve_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1)
+		return;
+	/* Where it is not supported there is none. */
+	if (fallocate(fd, 0, 0, RESERVE_SIZE) == -1)
+		(void)unlink(reserve_path);
+	close(fd);
+}
+
+static void
+reserve_release(void)
+{
+	full = 1;
+	if (unlink(reserve_path) == -1)
+		return;
+	/* Removes logs that are not needed any more, too. */
+	if (env->txn_checkpoint(env, 0, 0, DB_FORCE) == 0)
+		changes = 0;
+}
+
+int
+store_full(void)
+{
+	return full;
+}
+
+/* ---- opening ---- */
 
 /* Berkeley DB can not tell that another process has a private environment
  * open, and recovery under it would destroy the store. */
@@ -158,7 +213,9 @@ store_open(const char *dir)
 	if (dir[0] != '/' ||
 	    snprintf(home, sizeof(home), "%s/db", dir) >= (int)sizeof(home) ||
 	    snprintf(path, sizeof(path), "%s/db/DB_CONFIG", dir) >=
-		(int)sizeof(path)) {
+		(int)sizeof(path) ||
+	    snprintf(reserve_path, sizeof(reserve_path), "%s/db/reserve",
+		dir) >= (int)sizeof(reserve_path)) {
 		log_warnx(
 		    "store %s: must be an absolute path, not too long", dir);
 		return -1;
@@ -180,6 +237,8 @@ store_open(const char *dir)
 		return -1;
 	}
 	changes = CHECKPOINT_CHANGES;
+	full = 0;
+	reserve_make();
 	return 0;
 }
 
@@ -236,14 +295,14 @@ turn_commit(void)
 	if (req != NULL)
 		(void)req_end(0);
 	turn = NULL;
-	if (turn_error != 0) {
+	if ((e = turn_error) != 0)
 		(void)t->abort(t);
-		return turn_error;
-	}
-	if (turn_changes == 0)
+	else if (turn_changes == 0)
 		return t->abort(t);
-	if ((e = t->commit(t, 0)) == 0)
+	else if ((e = t->commit(t, 0)) == 0)
 		changes += turn_changes;
+	if (e == ENOSPC)
+		reserve_release();
 	return e;
 }
 
@@ -415,6 +474,11 @@ store_checkpoint(uint64_t mono_now)
 {
 	int e;
 
+	if (full && has_space(3 * (size_t)RESERVE_SIZE)) {
+		log_info("store: there is space on the disk again");
+		reserve_make();
+		full = 0;
+	}
 	if (changes == 0 || (changes < CHECKPOINT_CHANGES &&
 				mono_now - checkpointed < CHECKPOINT_SECONDS))
 		return 0;

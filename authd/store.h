@@ -33,6 +33,10 @@ int store_open(const char *dir);
 /* Ends an open turn without effect, makes a checkpoint, closes. */
 void store_close(void);
 
+/* The disk was full at a commit. Some space was kept back for what must go on:
+ * revocations; nothing else should be written until this is 0 again. */
+int store_full(void);
+
 /* 0, or an errno value. */
 int turn_begin(void);
 /* Makes everything kept since turn_begin durable. 0; ENOSPC: nothing of this

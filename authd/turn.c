@@ -166,6 +166,9 @@ turn_request(uint64_t serial, uint32_t id, struct slice *sl, judge_fn judge,
 
 	enter();
 	v = judge(sl, msg, a->msg);
+	/* What is left of the disk is for revocations. */
+	if (v == J_KEEP && store_full() && type != A_DONE && type != M_CTL_END)
+		req_setfailed(ENOSPC);
 	if (leave(v == J_KEEP, &a->need) != 0) {
 		wire_free(def, a->msg);
 		fill_down(type, a->msg);

@@ -44,6 +44,7 @@ static void on_gone(struct peer *);
 static void on_bad(struct peer *, const char *);
 static void accuse(struct worker *, const char *);
 static void pump(void);
+static void pump_soon(void);
 static int snapshot(void *);
 
 /* ---- requests ---- */
@@ -264,8 +265,7 @@ pump(void)
 	struct worker *w;
 	int again = 0;
 
-	if (pump_timer == NULL)
-		pump_timer = loop_timer_new(pump);
+	turn_flush();
 	LIST_FOREACH (w, &workers, entry) {
 		if (w->held && w->peer != NULL &&
 		    peer_queued(w->peer) <= QUEUE_HIGH / 2) {
@@ -285,7 +285,15 @@ pump(void)
 		again |= w->held || w->state == W_SNAPSHOT;
 	}
 	if (again)
-		loop_timer_set(pump_timer, SNAPSHOT_MS);
+		pump_soon();
+}
+
+static void
+pump_soon(void)
+{
+	if (pump_timer == NULL)
+		pump_timer = loop_timer_new(pump);
+	loop_timer_set(pump_timer, SNAPSHOT_MS);
 }
 
 /* ---- coming and going ---- */
@@ -477,7 +485,7 @@ workers_send(uint64_t serial, uint32_t type, uint32_t id,
 	} else if (!w->held && peer_queued(w->peer) > QUEUE_HIGH) {
 		w->held = 1;
 		peer_hold(w->peer);
-		pump();
+		pump_soon();
 	}
 }
 

@@ -301,7 +301,7 @@ struct a_authorize {
 	char *prompt;
 	char *response_mode;
 	struct strv resources;
-	uint8_t has_request; /* a request or request_uri parameter was there */
+	uint8_t has_request; /* bit 0: request, bit 1: request_uri was there */
 	uint8_t has_redirect_uri;
 };
 /* A form of the sign-in or consent page, or the page asked for again. */

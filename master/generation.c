@@ -354,67 +354,6 @@ reload_over(int failed, const char *msg)
 	control_done(client, failed, msg);
 }
 
-/* Nothing that only a restart changes may differ. */
-static char *
-unchanged(const struct conf *c)
-{
-	struct ids gw, auth;
-	char *err = NULL;
-
-	if (strcmp(c->state, master.state) != 0)
-		xasprintf(&err,
-		    "%s:%d: state: changes only by a restart (now: %s)",
-		    c->state_pos.file, c->state_pos.line, master.state);
-	else if (strcmp(c->control, master.control) != 0)
-		xasprintf(&err,
-		    "%s:%d: control: changes only by a restart (now: %s)",
-		    c->control_pos.file, c->control_pos.line, master.control);
-	else if (setup_users(&gw, &auth, &err) == 0 &&
-		 (gw.uid != master.gw.uid || auth.uid != master.auth.uid ||
-		     gw.gid != master.gw.gid || auth.gid != master.auth.gid))
-		xasprintf(&err, "the ids of our users have changed; restart");
-	return err;
-}
-
-static char *
-join(const struct strv *lines)
-{
-	char *all, *more;
-	uint32_t i;
-
-	all = xstrdup(lines->n > 0 ? lines->v[0] : "out of memory");
-	for (i = 1; i < lines->n && strlen(all) < 3000; i++) {
-		xasprintf(&more, "%s\n%s", all, lines->v[i]);
-		free(all);
-		all = more;
-	}
-	if (strlen(all) > 4000)
-		all[4000] = '\0';
-	return all;
-}
-
-/* The new config and its listeners, or NULL and *err. */
-static struct conf *
-read_again(char **err)
-{
-	struct strv errs = {NULL, 0};
-	struct conf *c;
-
-	*err = NULL;
-	c = conf_load(master.conffile, master.root ? CONF_ROOT : 0, &errs);
-	if (c == NULL)
-		*err = join(&errs);
-	else if ((*err = unchanged(c)) == NULL && listen_open(c, &errs) == -1)
-		*err = join(&errs);
-	strv_free(&errs);
-	if (*err != NULL) {
-		conf_free(c);
-		return NULL;
-	}
-	setup_files(c);
-	return c;
-}
-
 static const char *
 not_now(void)
 {
@@ -450,7 +389,7 @@ gen_reload(uint64_t client)
 		return;
 	}
 	pending_client = client;
-	if ((conf = read_again(&err)) == NULL) {
+	if ((conf = reload_read(&err)) == NULL) {
 		reload_over(1, err);
 		free(err);
 		return;

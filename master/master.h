@@ -165,6 +165,12 @@ int gen_feed(struct proc *);
 /* Ends everything in order; the loop ends when it is done. */
 void gen_stop(void);
 
+/* ---- reload.c ---- */
+
+/* The config file as it is now, its new listeners bound; or NULL, nothing
+ * changed, and *err (malloc'd lines) says why. */
+struct conf *reload_read(char **err);
+
 /* ---- control.c ---- */
 
 /* -1 and *err: another master lives, or the socket can not be made. */

@@ -15,10 +15,22 @@
 
 #define MAX_URI 4096
 
+static struct view *call_view(const struct mcp *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
     const char *, const char *, int);
 static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
 static void unknown(const struct mcp *, const char *, const char *);
+
+/* NULL: the request waits, or has been answered. */
+static struct view *
+call_view(const struct mcp *m)
+{
+	struct view *v = view_get(m->rq->endpoint, m->session->class);
+
+	if (v == NULL && !mcp_wait(m->rq))
+		reply_unavailable(m->rq, 1);
+	return v;
+}
 
 /* Answers for what does not exist and for what this user may not see. */
 static void
@@ -69,10 +81,8 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 		    "params.name is missing");
 		return;
 	}
-	if ((v = view_get(m->rq->endpoint, m->session->class)) == NULL) {
-		reply_unavailable(m->rq, 1);
+	if ((v = call_view(m)) == NULL)
 		return;
-	}
 	it = view_find(v, list, buf);
 	if (it == NULL ||
 	    (list == CAT_TOOLS &&
@@ -108,10 +118,8 @@ mcp_resources_read(const struct mcp *m)
 		    "params.uri is missing");
 		return;
 	}
-	if ((v = view_get(m->rq->endpoint, m->session->class)) == NULL) {
-		reply_unavailable(m->rq, 1);
+	if ((v = call_view(m)) == NULL)
 		return;
-	}
 	if ((b = view_uri(v, buf)) == NULL) {
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
@@ -136,11 +144,8 @@ mcp_complete(const struct mcp *m)
 		    "params.ref is missing");
 		return;
 	}
-	view = view_get(m->rq->endpoint, m->session->class);
-	if (view == NULL) {
-		reply_unavailable(m->rq, 1);
+	if ((view = call_view(m)) == NULL)
 		return;
-	}
 	if (json_equals(&type, "ref/prompt") &&
 	    json_member(ref, "name", &v) == 0 &&
 	    json_decode(&v, buf, sizeof(buf)) != -1) {

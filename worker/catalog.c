@@ -10,10 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend.h"
 #include "catalog.h"
 #include "keeperc.h"
 #include "log.h"
 #include "view.h"
+#include "worker.h"
 
 #define MAGIC	 0x6d677731u
 #define MAX_FILE (256 * 1024 * 1024)
@@ -21,8 +23,10 @@
 
 static int catalog_parse(const uint8_t *, size_t, struct cat_entry **,
     size_t *);
+static void catalog_keep(struct cat_entry **, size_t *);
 static void catalog_free(struct cat_entry *, size_t);
 static int write_all(int, const void *, size_t);
+static const struct cat_entry *entry_find(uint32_t, uint8_t);
 
 static const struct wire_field f_item[] = {
     {W_STR, offsetof(struct cat_item, name), 4096, 0, NULL},
@@ -50,7 +54,6 @@ const struct msgdef def_cat_entry = {"cat_entry", sizeof(struct cat_entry),
 
 static struct cat_entry *entries;
 static size_t nentries;
-static int have;
 static uint16_t asked; /* bit per class */
 
 static int
@@ -124,12 +127,44 @@ catalog_take(int fd, uint32_t size)
 	if (r == -1)
 		return -1;
 	views_drop();
+	catalog_keep(&e, &n);
 	catalog_free(entries, nentries);
 	entries = e;
 	nentries = n;
-	have = 1;
 	views_ready();
 	return 0;
+}
+
+/*
+ * A keeper that has just started knows less than the one before: what it has
+ * not asked yet stays as it was.
+ */
+static void
+catalog_keep(struct cat_entry **ep, size_t *np)
+{
+	struct cat_entry *e = *ep, *grown;
+	size_t i, j;
+
+	for (i = 0; i < nentries; i++) {
+		if (entries[i].state == CAT_NEVER)
+			continue;
+		for (j = 0; j < *np; j++)
+			if (e[j].backend == entries[i].backend &&
+			    e[j].class == entries[i].class)
+				break;
+		if (j < *np && e[j].state != CAT_NEVER)
+			continue;
+		if (j == *np) {
+			grown = reallocarray(e, *np + 1, sizeof(*e));
+			if (grown == NULL)
+				return;
+			*ep = e = grown;
+			(*np)++;
+		} else
+			wire_free(&def_cat_entry, &e[j]);
+		e[j] = entries[i];
+		memset(&entries[i], 0, sizeof(entries[i]));
+	}
 }
 
 static int
@@ -177,37 +212,40 @@ catalog_free(struct cat_entry *e, size_t n)
 	free(e);
 }
 
-int
-catalog_ready(void)
+static const struct cat_entry *
+entry_find(uint32_t backend, uint8_t class)
 {
 	size_t i;
 
-	if (!have)
-		return 0;
 	for (i = 0; i < nentries; i++)
-		if (entries[i].state == CAT_NEVER && *entries[i].why == '\0')
+		if (entries[i].backend == backend && entries[i].class == class)
+			return &entries[i];
+	return NULL;
+}
+
+int
+catalog_ready(void)
+{
+	const struct cat_entry *e;
+	size_t i;
+
+	for (i = 0; i < worker.nbackend; i++) {
+		e = entry_find(worker.backend[i]->conf.id, 0);
+		if (e == NULL || (e->state == CAT_NEVER && *e->why == '\0'))
 			return 0;
+	}
 	return 1;
 }
 
 const struct cat_entry *
 catalog_find(uint32_t backend, uint8_t class, int *exact)
 {
-	const struct cat_entry *zero = NULL;
-	size_t i;
+	const struct cat_entry *e = entry_find(backend, class);
 
-	for (i = 0; i < nentries; i++) {
-		if (entries[i].backend != backend)
-			continue;
-		if (entries[i].class == class) {
-			*exact = 1;
-			return &entries[i];
-		}
-		if (entries[i].class == 0)
-			zero = &entries[i];
-	}
-	*exact = 0;
-	return zero;
+	*exact = e != NULL && (e->state != CAT_NEVER || *e->why != '\0');
+	if (e != NULL && e->state != CAT_NEVER)
+		return e;
+	return entry_find(backend, 0);
 }
 
 void

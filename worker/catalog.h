@@ -53,10 +53,11 @@ int catalog_write(const struct cat_entry *, size_t n, uint32_t *size);
 /* Seals are checked before it is mapped. Takes effect at once: views made from
  * the one before are gone. fd stays the caller's. */
 int catalog_take(int fd, uint32_t size);
-/* A catalog has come; every backend of it has been asked at least once. */
+/* Something is known of every backend of this worker: it has been asked, or
+ * given up on. */
 int catalog_ready(void);
 /* Entry for a backend and class: the class's own, else class 0's, else NULL.
- * *exact says which. */
+ * *exact: the keeper has no more to say about that class. */
 const struct cat_entry *catalog_find(uint32_t backend, uint8_t class,
     int *exact);
 /* Asks the keeper once for a class that is not filled. */

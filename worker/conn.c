@@ -307,7 +307,8 @@ conn_body(struct conn *c)
 			conn_refuse(c, 400);
 			return -1;
 		}
-		if (c->bodylen + out > rq->limit) {
+		if (c->bodylen + out > rq->limit ||
+		    c->chunk.left > rq->limit - c->bodylen - out) {
 			conn_refuse(c, 413);
 			return -1;
 		}

@@ -106,7 +106,7 @@ step_size(struct http_chunk *c, char b)
 		if (c->line > MAX_SIZE_DIGITS)
 			return S_BAD;
 		c->left = c->left << 4 | (unsigned int)v;
-		return S_SIZE;
+		return c->left > INT64_MAX ? S_BAD : S_SIZE;
 	}
 	if (c->state == S_SIZE && c->line == 1)
 		return S_BAD;

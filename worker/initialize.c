@@ -11,21 +11,11 @@
 #include "view.h"
 #include "worker.h"
 
-#define CATALOG_TIME 10000 /* ms to wait for the first catalog */
-
-struct init {
-	struct request *rq;
-	struct view_wait *wait;
-	struct session session;
-	char *id; /* JSON-RPC id, JSON */
-	char *sealed;
-};
-
-static void init_again(void *);
-static void init_gone(struct request *);
-static void init_free(struct init *);
-static void init_answer(struct init *);
-static int init_session(struct init *, const struct proof *, struct rpc *);
+static void init_answer(struct request *, const struct json_span *,
+    const struct session *, const char *);
+static int init_session(struct session *, const struct request *,
+    const struct proof *, struct rpc *);
+static void init_free(struct session *);
 static uint8_t init_class(const struct json_span *);
 static void init_extensions(struct session *, const struct json_span *);
 static char *init_string(const struct json_span *, const char *, size_t);
@@ -34,64 +24,53 @@ static void init_caps(struct json_buf *, uint32_t);
 void
 mcp_initialize(struct request *rq, const struct proof *proof, struct rpc *r)
 {
-	struct init *in;
+	const struct json_span *v = rpc_param(r, "protocolVersion");
+	struct session s;
+	char *sealed;
 
-	if ((in = calloc(1, sizeof(*in))) == NULL) {
-		reply_unavailable(rq, 1);
-		return;
-	}
-	in->rq = rq;
-	if (rpc_param(r, "protocolVersion") == NULL ||
-	    rpc_param(r, "protocolVersion")->type != JSON_STRING) {
-		init_free(in);
+	if (v == NULL || v->type != JSON_STRING) {
 		mcp_error(rq, 200, &r->id, RPC_PARAMS,
 		    "protocolVersion is missing");
 		return;
 	}
-	if (init_session(in, proof, r) == -1 ||
-	    (in->sealed = session_seal(&in->session)) == NULL) {
-		init_free(in);
-		reply_unavailable(rq, 1);
-		return;
-	}
-	if (catalog_ready()) {
-		init_answer(in);
-		return;
-	}
 	/* Only in the first moments after a start. */
-	rq->ctx = in;
-	rq->gone = init_gone;
-	if ((in->wait = view_wait(CATALOG_TIME, init_again, in)) == NULL) {
-		rq->gone = NULL;
-		init_free(in);
+	if (!catalog_ready() && mcp_wait(rq))
+		return;
+	memset(&s, 0, sizeof(s));
+	if (init_session(&s, rq, proof, r) == -1 ||
+	    (sealed = session_seal(&s)) == NULL) {
+		init_free(&s);
 		reply_unavailable(rq, 1);
+		return;
 	}
+	init_answer(rq, &r->id, &s, sealed);
+	init_free(&s);
+	free(sealed);
 }
 
 static int
-init_session(struct init *in, const struct proof *proof, struct rpc *r)
+init_session(struct session *s, const struct request *rq,
+    const struct proof *proof, struct rpc *r)
 {
 	const struct json_span *v = rpc_param(r, "protocolVersion");
 	const struct json_span *caps = rpc_param(r, "capabilities");
 	const struct json_span *info = rpc_param(r, "clientInfo");
-	struct session *s = &in->session;
 	char revision[16];
 
 	if (json_decode(v, revision, sizeof(revision)) == -1 ||
 	    !rpc_legacy_revision(revision, strlen(revision)))
 		memcpy(revision, MCP_LATEST_LEGACY, sizeof(MCP_LATEST_LEGACY));
-	in->id = strndup(r->id.p, r->id.len);
 	s->revision = strdup(revision);
 	s->subject = strdup(proof ? proof->sub : "");
 	s->client = strdup(proof ? proof->client : "");
-	s->endpoint = strdup(in->rq->endpoint->conf.path);
+	s->endpoint = strdup(rq->endpoint->conf.path);
 	s->client_name = init_string(info, "name", 64);
 	s->client_version = init_string(info, "version", 32);
 	s->class = init_class(caps);
 	init_extensions(s, caps);
-	if (in->id == NULL || s->revision == NULL || s->subject == NULL ||
-	    s->client == NULL || s->endpoint == NULL ||
-	    s->client_name == NULL || s->client_version == NULL)
+	if (s->revision == NULL || s->subject == NULL || s->client == NULL ||
+	    s->endpoint == NULL || s->client_name == NULL ||
+	    s->client_version == NULL)
 		return -1;
 	return 0;
 }
@@ -156,28 +135,8 @@ init_extensions(struct session *s, const struct json_span *caps)
 }
 
 static void
-init_again(void *arg)
+init_free(struct session *s)
 {
-	struct init *in = arg;
-
-	in->wait = NULL;
-	in->rq->gone = NULL;
-	init_answer(in);
-}
-
-static void
-init_gone(struct request *rq)
-{
-	init_free(rq->ctx);
-}
-
-static void
-init_free(struct init *in)
-{
-	struct session *s = &in->session;
-
-	if (in->wait != NULL)
-		view_wait_cancel(in->wait);
 	free(s->subject);
 	free(s->client);
 	free(s->endpoint);
@@ -185,9 +144,6 @@ init_free(struct init *in)
 	free(s->client_name);
 	free(s->client_version);
 	strv_free(&s->extensions);
-	free(in->id);
-	free(in->sealed);
-	free(in);
 }
 
 /* A backend that has not been heard of yet may still offer anything. */
@@ -205,17 +161,16 @@ init_caps(struct json_buf *b, uint32_t caps)
 }
 
 static void
-init_answer(struct init *in)
+init_answer(struct request *rq, const struct json_span *id,
+    const struct session *s, const char *sealed)
 {
-	struct view *v = view_get(in->rq->endpoint, in->session.class);
+	struct view *v = view_get(rq->endpoint, s->class);
 	struct json_buf b = {0}, text = {0};
-	struct request *rq = in->rq;
 
 	if (v != NULL)
 		view_instructions(v, &text);
-	rpc_putresult(&b, in->id, strlen(in->id));
 	json_puts(&b, "{\"protocolVersion\":");
-	json_putstr(&b, in->session.revision);
+	json_putstr(&b, s->revision);
 	json_puts(&b, ",\"capabilities\":");
 	init_caps(&b, v == NULL ? ~0u : view_caps(v));
 	json_puts(&b, ",\"serverInfo\":{\"name\":\"mcpgwd\",\"version\":"
@@ -224,13 +179,12 @@ init_answer(struct init *in)
 		json_puts(&b, ",\"instructions\":");
 		json_putstrn(&b, text.p, text.len);
 	}
-	json_puts(&b, "}}");
-	reply_header(rq, "Mcp-Session-Id", in->sealed);
+	json_puts(&b, "}");
+	reply_header(rq, "Mcp-Session-Id", sealed);
 	if (b.err || text.err)
 		reply_unavailable(rq, 1);
 	else
-		reply(rq, 200, "application/json", b.p, b.len);
+		mcp_result(rq, id, b.p, b.len);
 	json_buf_free(&b);
 	json_buf_free(&text);
-	init_free(in);
 }

@@ -7,6 +7,7 @@
 
 #include "authc.h"
 #include "call.h"
+#include "compat.h"
 #include "era.h"
 #include "keeperc.h"
 #include "mcp.h"
@@ -14,7 +15,10 @@
 #include "policy.h"
 #include "question.h"
 #include "upsession.h"
+#include "view.h"
 #include "worker.h"
+
+#define WAIT_TIME 5000 /* ms for a catalog that is not there yet */
 
 struct method {
 	const char *name;
@@ -25,6 +29,8 @@ struct method {
 static void mcp_post(struct request *, const struct proof *);
 static void mcp_message(struct request *, const struct proof *, struct rpc *,
     enum rpc_kind);
+static void mcp_waited(void *);
+static void mcp_wait_gone(struct request *);
 static void mcp_delete(struct request *, const struct proof *);
 static void mcp_deleted(void *, void *);
 static void mcp_delete_gone(struct request *);
@@ -228,6 +234,39 @@ mcp_version(struct request *rq, const struct json_span *id)
 	mcp_error(rq, 400, id, RPC_SERVER,
 	    "MCP-Protocol-Version names a revision that is not served");
 	return -1;
+}
+
+int
+mcp_wait(struct request *rq)
+{
+	uint64_t now = mono_msec();
+	struct view_wait *w;
+
+	if (rq->waiting == 0)
+		rq->waiting = now;
+	if (now - rq->waiting >= WAIT_TIME)
+		return 0;
+	w = view_wait(WAIT_TIME - (int)(now - rq->waiting), mcp_waited, rq);
+	if (w == NULL)
+		return 0;
+	rq->ctx = w;
+	rq->gone = mcp_wait_gone;
+	return 1;
+}
+
+static void
+mcp_waited(void *arg)
+{
+	struct request *rq = arg;
+
+	rq->gone = NULL;
+	mcp_request(rq);
+}
+
+static void
+mcp_wait_gone(struct request *rq)
+{
+	view_wait_cancel(rq->ctx);
 }
 
 static void

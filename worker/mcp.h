@@ -27,6 +27,13 @@ void mcp_error(struct request *, int status, const struct json_span *id,
 void mcp_result(struct request *, const struct json_span *id,
     const char *result, size_t len);
 
+/*
+ * Puts the request aside until a newer catalog has come, and then handles it
+ * from the beginning. 0 when it has waited long enough already (or memory is
+ * out): answer with what there is.
+ */
+int mcp_wait(struct request *);
+
 /* initialize.c */
 void mcp_initialize(struct request *, const struct proof *, struct rpc *);
 /* lists.c */

@@ -40,7 +40,8 @@ struct request {
 	int broken;    /* a stream whose socket is gone; reply_end cleans up */
 	void (*gone)(struct request *);
 	void (*drained)(struct request *); /* a stream's backlog is gone */
-	void *ctx; /* the handler's own */
+	void *ctx;	  /* the handler's own */
+	uint64_t waiting; /* ms: since when it waits for the catalog */
 };
 
 /* Extra header lines for the next reply: name and value are copied; values

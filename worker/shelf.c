@@ -29,6 +29,7 @@
 #define TROUBLE_TIME 1000  /* ms, least between looks after trouble */
 #define RESOLVE_TIME 60000
 #define PUBLISH_TIME 1000  /* ms, least between two catalogs */
+#define PATIENCE     2000  /* ms until a silent backend is not waited for */
 
 struct shelf {
 	TAILQ_ENTRY(shelf) entry;
@@ -39,7 +40,6 @@ struct shelf {
 		struct cat_entry entry;
 		struct probe *probe;
 		int wanted;
-		struct shelf *self;
 	} class[CLASSES];
 	uint64_t next; /* ms: next look */
 	uint64_t backoff;
@@ -58,6 +58,7 @@ static void shelf_publish(void);
 static void shelf_free(struct shelf *);
 static int in_force(const struct shelf *);
 static int all_asked(void);
+static void shelf_silent(struct shelf *);
 static const char *state_name(const struct shelf *);
 
 static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
@@ -93,7 +94,6 @@ shelf_add(uint32_t gen, struct conf_backend *conf)
 		for (i = 0; i < CLASSES; i++) {
 			s->class[i].entry.backend = s->b->conf.id;
 			s->class[i].entry.class = i;
-			s->class[i].self = s;
 		}
 		s->class[0].wanted = 1;
 		TAILQ_INSERT_TAIL(&shelves, s, entry);
@@ -131,6 +131,7 @@ shelf_commit(uint32_t gen)
 		if (in_force(s) && s->probed == 0 && s->b->naddr > 0)
 			shelf_probe(s);
 	/* With no backend at all the empty catalog is the whole one. */
+	settled = all_asked();
 	dirty = 1;
 	shelf_publish();
 }
@@ -353,7 +354,7 @@ all_asked(void)
 }
 
 /* At most one catalog a second, once each backend has been heard of or given
- * up for now; the tick sends what had to wait. */
+ * up; the tick sends what had to wait. */
 static void
 shelf_publish(void)
 {
@@ -374,7 +375,7 @@ shelf_publish(void)
 	n = 0;
 	TAILQ_FOREACH(s, &shelves, entry)
 		for (i = 0; i < CLASSES; i++)
-			if (i == 0 ||
+			if (i == 0 || s->class[i].entry.why != NULL ||
 			    s->class[i].entry.state != CAT_NEVER)
 				all[n++] = s->class[i].entry;
 	fd = catalog_write(all, n, &catalog_size);
@@ -394,6 +395,24 @@ shelf_publish(void)
 	keeper_all(K_CATALOG, &def_k_catalog, &m, fd);
 }
 
+/* Nobody waits for a backend that takes its time: what it offers comes with a
+ * later catalog. */
+static void
+shelf_silent(struct shelf *s)
+{
+	struct cat_entry *e;
+	int i;
+
+	for (i = 0; i < CLASSES; i++) {
+		e = &s->class[i].entry;
+		if (s->class[i].wanted && e->state == CAT_NEVER &&
+		    e->why == NULL) {
+			e->why = xstrdup("has not answered yet");
+			dirty = 1;
+		}
+	}
+}
+
 void
 shelf_tick(void)
 {
@@ -406,6 +425,8 @@ shelf_tick(void)
 		upstream_expire(s->b);
 		if (s->next != 0 && now >= s->next && s->b->naddr > 0)
 			shelf_probe(s);
+		if (now - s->probed >= PATIENCE)
+			shelf_silent(s);
 	}
 	shelf_publish();
 }

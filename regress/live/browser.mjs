@@ -160,7 +160,9 @@ async function remote(gw, browser) {
 		    '--transport', 'http-only'],
 		env: { HOME: `${dir}/home`, BROWSER: `${dir}/xdg-open`,
 		    MCP_REMOTE_CONFIG_DIR: `${dir}/home/auth`,
-		    PATH: `${dir}:/usr/bin:/bin`, DISPLAY: ':1' },
+		    // no desktop file shall win over BROWSER
+		    XDG_DATA_DIRS: dir, XDG_DATA_HOME: dir,
+		    PATH: `${dir}:/usr/bin:/bin` },
 	});
 	let log = '';
 	transport.stderr?.on('data', (d) => { log += d; });

@@ -46,8 +46,10 @@ async function runSuite(url) {
 	return found;
 }
 
+// A check that has nothing to object to says SUCCESS or INFO: INFO where a
+// server may choose, such as between JSON and SSE.
 const verdict = (checks) => checks.map(([id, status]) =>
-    `${id}=${status}`).sort();
+    `${id}=${status === 'INFO' ? 'SUCCESS' : status}`).sort();
 const bad = (checks) => checks.filter(([, s]) =>
     !['SUCCESS', 'INFO', 'SKIPPED'].includes(s));
 
@@ -67,18 +69,18 @@ async function server(gw, backend) {
 }
 
 // `conformance authorization` prints the address to open and waits for the
-// code at its own callback.
-async function authorization(gw, scenario) {
+// code at its own callback. Both scenarios run in one process: the second
+// needs what the first has found. Returns {scenario: checks}.
+async function authorization(gw) {
 	const port = await freePort();
 	const c = await new Client(gw.base,
 	    { redirect: `http://127.0.0.1:${port}/callback` }).register();
 	const out = tmp();
 	const child = new Child('authorization', node, [suite, 'authorization',
-	    '--url', gw.base, '--client-id', c.id, '--scenario', scenario,
-	    '-p', String(port), '-o', out],
+	    '--url', gw.base, '--client-id', c.id, '-p', String(port), '-o', out],
 	    { cwd: out, env: { PATH: '/usr/bin:/bin', HOME: out } });
 	let opened = false;
-	const checks = await until('the suite to finish', async () => {
+	await until('the suite to finish', async () => {
 		const url = child.output.match(
 		    /https?:\/\/\S*\/authorize\?\S+/)?.[0];
 		if (url && !opened) {
@@ -89,17 +91,12 @@ async function authorization(gw, scenario) {
 			same(page.status, 303, `consent: ${page.text}`);
 			await (await fetch(page.location)).text();
 		}
-		if (child.alive)
-			return false;
-		const dir = readdirSync(out)[0];
-		ok(dir, `no checks.json: ${child.output.slice(-600)}`);
-		return JSON.parse(readFileSync(`${out}/${dir}/checks.json`));
-	}, 45_000, 100).catch((e) => {
+		return !child.alive;
+	}, 45_000, 50).catch((e) => {
 		throw new Error(`${e.message}: ${child.output.slice(-800)}`);
 	});
-	const failed = checks.filter((k) => k.status === 'FAILURE');
-	same(failed.map((k) => [k.id, k.errorMessage]), [], 'failed checks');
-	ok(checks.some((k) => k.status === 'SUCCESS'), 'nothing was checked');
+	return Object.fromEntries(readdirSync(out).map((dir) =>
+	    [dir, JSON.parse(readFileSync(`${out}/${dir}/checks.json`))]));
 }
 
 run('conformance', async () => {
@@ -113,9 +110,20 @@ run('conformance', async () => {
 		},
 	} });
 	await server(gw, backend);
+	const found = await test('conformance authorization runs',
+	    () => authorization(gw));
 	for (const s of ['authorization-server-metadata-endpoint',
 	    'authorization-code-grant'])
-		await test(`MBT-3 authorization: ${s}`,
-		    () => authorization(gw, s));
+		await test(`MBT-3 ${s}`, async () => {
+			const [, checks] = Object.entries(found ?? {})
+			    .find(([dir]) => dir.includes(s)) ?? [];
+			ok(checks, `did not run: ${Object.keys(found ?? {})}`);
+			// Its one warning is about client ID metadata
+			// documents, which are not built.
+			same(checks.filter((k) => k.status === 'FAILURE' ||
+			    k.status === 'WARNING' && !/cimd/.test(k.id)).map(
+			    (k) => [k.id, k.errorMessage]), [], 'checks');
+			ok(checks.some((k) => k.status === 'SUCCESS'), 'no check');
+		});
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

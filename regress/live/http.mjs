@@ -223,8 +223,8 @@ async function hosts() {
 	await test('DNSR-4 near misses of our Host', async () => {
 		for (const h of [`${host}.evil`, 'localhost.evil', '127.0.0.1.evil',
 		    '[::2]', '127.0.0.2', '0.0.0.0', 'localhost.', '2130706433'])
-			await answers(`GET /mcp HTTP/1.1\r\nHost: ${h}\r\n` +
-			    'Connection: close\r\n\r\n', [421], h);
+			await closes(`GET /mcp HTTP/1.1\r\nHost: ${h}\r\n` +
+			    'Connection: close\r\n\r\n', h, [400, 421]);
 		for (const h of [host, 'localhost', '127.0.0.1:1', '[::1]:99'])
 			await answers(`GET /mcp HTTP/1.1\r\nHost: ${h}\r\n` +
 			    'Connection: close\r\n\r\n', [401], h);

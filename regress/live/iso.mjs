@@ -46,7 +46,7 @@ run('iso', async () => {
 		};
 		await Promise.all(clients.map(async (mcp, who) => {
 			// Two calls of a client are open at any time.
-			for (let id = 1; id < CALLS / CLIENTS; id += 2)
+			for (let id = 1; id <= CALLS / CLIENTS + 1; id += 2)
 				await Promise.all([one(mcp, who, id),
 				    one(mcp, who, id + 1)]);
 		}));

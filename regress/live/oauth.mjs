@@ -397,8 +397,8 @@ async function consents() {
 		    'shown raw');
 		ok(page.text.includes('&lt;script&gt;'), 'the name is missing');
 		ok(!page.text.includes('n'.repeat(65)), 'longer than 64');
-		ok(/<(strong|b)>127\.0\.0\.1<\//.test(page.text),
-		    'the redirect host in bold');
+		ok(/<p class="host">127\.0\.0\.1<\//.test(page.text),
+		    'the redirect host, the biggest thing on the page');
 		ok(/class="?warn/.test(page.text), 'a warning for loopback');
 	});
 	await test('CONS-6 only decision=approve grants', async () => {

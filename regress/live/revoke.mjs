@@ -23,18 +23,33 @@ function attempt(gw, token, agent, seen) {
 	});
 }
 
+// Connections that have used the token, half of them to each worker: so both
+// have its proof.
+async function connections(gw, token) {
+	const by = new Map();
+	const enough = () => by.size === 2 &&
+	    [...by.values()].every((l) => l.length >= CONNECTIONS / 2);
+	for (let i = 0; i < 500 && !enough(); i++) {
+		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+		const seen = new Set();
+		ok(await attempt(gw, token, agent, seen) !== 401,
+		    'the token should work');
+		const [worker] = seen;
+		const list = by.get(worker) ?? [];
+		by.set(worker, list);
+		if (list.length < CONNECTIONS / 2)
+			list.push(agent);
+		else
+			agent.destroy();
+	}
+	ok(enough(), `workers seen: ${[...by.keys()]}`);
+	return [...by.values()].flat();
+}
+
 async function one(gw, how, total) {
 	const c = await Client.signIn(gw);
 	const token = c.tokens.access_token;
-	const agents = Array.from({ length: CONNECTIONS }, () =>
-	    new http.Agent({ keepAlive: true, maxSockets: 1 }));
-	const before = new Set();
-	// Every connection has used the token, so every worker has its proof.
-	for (let i = 0; i < 3; i++)
-		for (const status of await Promise.all(agents.map((a) =>
-		    attempt(gw, token, a, before))))
-			ok(status !== 401, 'the token should work');
-	same(before.size, 2, 'workers seen');
+	const agents = await connections(gw, token);
 	await how(c);
 	const after = new Set();
 	let accepted = 0;
@@ -44,15 +59,17 @@ async function one(gw, how, total) {
 			total.n++;
 		}
 	};
-	await Promise.all([...agents.map((a) =>
-	    loop(a, TRIES * 0.9 / CONNECTIONS)),
+	const each = Math.ceil(TRIES * 0.9 / CONNECTIONS);
+	await Promise.all([...agents.map((a) => loop(a, each)),
 	    loop(false, TRIES * 0.1)]);
 	for (const a of agents)
 		a.destroy();
 	same(accepted, 0, `accepted of ${total.n}`);
 	same(after.size, 2, 'workers seen');
 	const r = await c.refresh(c.tokens.refresh_token);
-	same([r.status, r.body.error], [400, 'invalid_grant'], 'refresh');
+	// The client itself may be gone.
+	ok(['invalid_grant', 'invalid_client'].includes(r.body.error),
+	    `refresh: ${r.status} ${r.body.error}`);
 }
 
 run('revoke', async () => {
@@ -81,7 +98,7 @@ run('revoke', async () => {
 		same(seen.size, 2, 'workers seen');
 	});
 	await test('MBT-5 20,000 tries in all', async () =>
-	    ok(total.n >= 19_000, `${total.n}`));
+	    ok(total.n >= 20_000, `${total.n}`));
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

@@ -20,11 +20,11 @@
 #include "jwt.h"
 #include "log.h"
 
-#define FIX_ISSUER	"https://mcp.example.net"
-#define FIX_VERIFIER	"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-#define FIX_CHALLENGE	"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-#define FIX_CALLBACK	"https://c.example/cb"
-#define FIX_ADDR	"192.0.2.1"
+#define FIX_ISSUER    "https://mcp.example.net"
+#define FIX_VERIFIER  "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+#define FIX_CHALLENGE "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+#define FIX_CALLBACK  "https://c.example/cb"
+#define FIX_ADDR      "192.0.2.1"
 
 static int64_t fix_wall = 1800000000;
 static uint64_t fix_mono = 100000;
@@ -101,8 +101,8 @@ fix_open(void)
 	    keys_init(fix_dir) == -1)
 		exit(1);
 	if (turn_begin() != 0 || req_begin() != 0 || clock_load() == -1 ||
-	    client_recount() == -1 || revoke_load() == -1 ||
-	    req_end(1) != 0 || turn_commit() != 0)
+	    client_recount() == -1 || revoke_load() == -1 || req_end(1) != 0 ||
+	    turn_commit() != 0)
 		exit(1);
 }
 
@@ -161,12 +161,12 @@ fix_run(judge_fn judge, const void *msg, void *ans)
 	return v;
 }
 
-#define FIX_JUDGE(name, fn, req, ans)                                       \
-	static inline enum verdict name(struct slice *sl, const void *m,    \
-	    void *a)                                                        \
-	{                                                                   \
-		return fn(sl, (const struct req *)m, (struct ans *)a);      \
-	}                                                                   \
+#define FIX_JUDGE(name, fn, req, ans)                                  \
+	static inline enum verdict name(                               \
+	    struct slice *sl, const void *m, void *a)                  \
+	{                                                              \
+		return fn(sl, (const struct req *)m, (struct ans *)a); \
+	}                                                              \
 	struct ans
 
 FIX_JUDGE(fix_j_register, client_register, a_register, a_registered);

@@ -50,8 +50,8 @@ names(void)
 	    "ab"));
 	CHECK(cleans("", "An unnamed program"));
 	CHECK(cleans("\xe2\x80\x8b \xe3\x85\xa4", "An unnamed program"));
-	CHECK(cleans("Caf\xc3\xa9 \xf0\x9f\x98\x80",
-	    "Caf\xc3\xa9 \xf0\x9f\x98\x80"));
+	CHECK(cleans(
+	    "Caf\xc3\xa9 \xf0\x9f\x98\x80", "Caf\xc3\xa9 \xf0\x9f\x98\x80"));
 	for (i = 0; i + 2 < sizeof(big); i += 2)
 		memcpy(big + i, "\xc3\xa9", 2);
 	big[i] = '\0';
@@ -92,8 +92,7 @@ resources(void)
 	CHECK(resource(FIX_ISSUER "/mcp", NULL, def));
 	CHECK(resource(FIX_ISSUER "/mcp/", NULL, def));
 	CHECK(resource("HTTPS://MCP.Example.NET/mcp", NULL, def));
-	CHECK(resource(FIX_ISSUER "/home/mcp", NULL,
-	    FIX_ISSUER "/home/mcp"));
+	CHECK(resource(FIX_ISSUER "/home/mcp", NULL, FIX_ISSUER "/home/mcp"));
 	CHECK(resource(FIX_ISSUER "/mcp", FIX_ISSUER "/mcp/", def));
 	CHECK(resource(FIX_ISSUER "/mcp", FIX_ISSUER "/home/mcp", NULL));
 	CHECK(resource(FIX_ISSUER "/mcp//", NULL, NULL));

@@ -1,4 +1,4 @@
-/* RDR-2, RDR-3, RDR-4: which redirect URIs may be registered and which match. */
+/* RDR-2, RDR-3, RDR-4: redirect URIs that may be registered, and matching. */
 #include "authd_fixture.h"
 #include "test.h"
 
@@ -26,8 +26,7 @@ rdr_2(void)
 	    "https://c.example@evil/", "https://a@@c.example/cb",
 	    "https://c.example\\@evil", "https://c.example/cb%00",
 	    "https://c.example/cb ", "https://c.example/cb\t",
-	    "https://c.example/cb\n", "https://c\xef\xbc\x8e"
-				      "example/cb",
+	    "https://c.example/cb\n", "https://c\xef\xbc\x8e.example/cb",
 	    "https://c.example/cb#", "https://C.example/cb", ""};
 	size_t i;
 
@@ -43,10 +42,10 @@ rdr_3(void)
 	    "http://127.0.0.1:3000/cb", "http://127.0.0.1:65535/cb",
 	    "http://127.0.0.1:1/cb"};
 	static const char *const bad[] = {"http://localhost/cb",
-	    "http://127.1/cb", "http://[::1]/cb",
-	    "http://127.0.0.1.nip.io/cb", "http://127.0.0.1:3000/CB",
-	    "http://127.0.0.1:0/cb", "http://127.0.0.1:65536/cb",
-	    "http://127.0.0.1:/cb", "http://127.0.0.1:3000@evil.example/cb",
+	    "http://127.1/cb", "http://[::1]/cb", "http://127.0.0.1.nip.io/cb",
+	    "http://127.0.0.1:3000/CB", "http://127.0.0.1:0/cb",
+	    "http://127.0.0.1:65536/cb", "http://127.0.0.1:/cb",
+	    "http://127.0.0.1:3000@evil.example/cb",
 	    "http://127.0.0.1:3000/cb?x=1", "http://127.0.0.1:3000/cb#f",
 	    "https://127.0.0.1:3000/cb", "http://127.0.0.1:30a0/cb",
 	    "http://user@127.0.0.1:3000/cb", "HTTP://127.0.0.1:3000/cb",
@@ -59,19 +58,19 @@ rdr_3(void)
 		CHECK(!redirect_match("http://127.0.0.1/cb", bad[i]));
 	CHECK(redirect_match("http://localhost:8787/callback",
 	    "http://localhost:3118/callback"));
-	CHECK(redirect_match("http://localhost/callback",
-	    "http://localhost:3118/callback"));
-	CHECK(!redirect_match("http://localhost/callback",
-	    "http://127.0.0.1:3118/callback"));
+	CHECK(redirect_match(
+	    "http://localhost/callback", "http://localhost:3118/callback"));
+	CHECK(!redirect_match(
+	    "http://localhost/callback", "http://127.0.0.1:3118/callback"));
 	CHECK(!redirect_match("http://localhost/cb", "http://LOCALHOST:1/cb"));
 	CHECK(redirect_match("http://[::1]/cb", "http://[::1]:4000/cb"));
 	CHECK(!redirect_match("http://[::1]/cb", "http://[::1]:4000/cc"));
-	CHECK(redirect_match("http://127.0.0.1:33418/",
-	    "http://127.0.0.1:50000/"));
+	CHECK(redirect_match(
+	    "http://127.0.0.1:33418/", "http://127.0.0.1:50000/"));
 	/* Off loopback the port counts. */
 	CHECK(!redirect_match("http://nas.lan/cb", "http://nas.lan:81/cb"));
-	CHECK(!redirect_match("https://localhost/cb",
-	    "https://localhost:81/cb"));
+	CHECK(
+	    !redirect_match("https://localhost/cb", "https://localhost:81/cb"));
 }
 
 static void

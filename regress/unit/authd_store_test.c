@@ -91,8 +91,8 @@ turns(void)
 
 	CHECK(turn_begin() == 0 && req_begin() == 0);
 	CHECK(put(10, "a") == 0 && put(11, "b") == 0 && put(12, "c") == 0);
-	CHECK(store_iterate(T_META, "\0\0\0\0\0\0\0\x0b", 8, count_cb, &n) ==
-	    0);
+	CHECK(
+	    store_iterate(T_META, "\0\0\0\0\0\0\0\x0b", 8, count_cb, &n) == 0);
 	CHECK(n == 2);
 	CHECK(store_del(T_META, "nothing", 7) == 0);
 	CHECK(req_end(1) == 0 && turn_commit() == 0);
@@ -213,7 +213,7 @@ kills(void)
 			return;
 		}
 		for (n = first; n <= acked; n++)
-			lost += has(n) != 1 && n != begun;
+			lost += has(n) != 1;
 		/* Begun and never acknowledged numbers are not reused. */
 		first = begun + 1;
 		store_close();
@@ -229,16 +229,26 @@ kills(void)
 
 /* ---- a full disk ---- */
 
+static int
+put_one(uint64_t n, const char *val)
+{
+	if (turn_begin() != 0 || req_begin() != 0)
+		return -1;
+	(void)put(n, val);
+	(void)req_end(1);
+	return turn_commit();
+}
+
 static void
 full_disk(void)
 {
 	char dir[] = "/tmp/authd-full.XXXXXX", filler[64], buf[4096];
-	uint64_t n, acked = 0, lost = 0;
-	int e = 0, fd, failed = 0;
+	uint64_t n, acked, lost = 0;
+	int e = 0, fd, i;
 
 	if (mkdtemp(dir) == NULL)
 		return;
-	if (mount("none", dir, "tmpfs", 0, "size=6m") == -1) {
+	if (mount("none", dir, "tmpfs", 0, "size=40m") == -1) {
 		printf("full disk: skipped, no tmpfs can be mounted here\n");
 		(void)rmdir(dir);
 		return;
@@ -248,40 +258,39 @@ full_disk(void)
 	snprintf(filler, sizeof(filler), "%s/filler", dir);
 	CHECK(store_open(dir) == 0);
 	fd = open(filler, O_CREAT | O_WRONLY, 0600);
-	CHECK(fd != -1 && ftruncate(fd, 0) == 0);
-	for (n = 0; n < 1500; n++)
+	for (n = 0; n < 30 * 1024 + 512; n++)
 		if (write(fd, buf, 1024) != 1024)
 			break;
 	close(fd);
-	for (n = 1; n < 100000 && failed < 20; n++) {
-		if (turn_begin() != 0 || req_begin() != 0)
+	for (n = 1; n < 100000; n++) {
+		if ((e = put_one(n, buf)) != 0)
 			break;
-		(void)put(n, buf);
-		(void)req_end(1);
-		if ((e = turn_commit()) == 0)
-			acked = failed == 0 ? n : acked;
-		else
-			failed++;
-		if (e != 0 && e != ENOSPC)
-			break;
+		(void)store_checkpoint(n);
 	}
-	CHECK(failed == 20);
+	acked = n - 1;
 	CHECK(e == ENOSPC);
 	CHECK(acked > 100);
+	CHECK(store_full());
+	/* Revocations still go. */
+	for (i = 0; i < 500; i++)
+		CHECK(put_one(1000000 + i, "revoked") == 0);
+	CHECK(store_checkpoint(1000000) == 0);
+	CHECK(store_full());
 	CHECK(unlink(filler) == 0);
-	CHECK(turn_begin() == 0 && req_begin() == 0);
-	CHECK(put(999999, "again") == 0);
-	CHECK(req_end(1) == 0);
-	CHECK(turn_commit() == 0);
+	CHECK(store_checkpoint(2000000) == 0);
+	CHECK(!store_full());
+	CHECK(put_one(999999, "again") == 0);
 	store_close();
 	CHECK(store_open(dir) == 0);
 	for (n = 1; n <= acked; n++)
 		lost += has(n) != 1;
+	for (i = 0; i < 500; i++)
+		lost += has(1000000 + i) != 1;
 	CHECK(lost == 0);
 	CHECK(has(999999) == 1);
 	store_close();
 	printf("full disk: %llu acknowledged, %llu lost\n",
-	    (unsigned long long)acked, (unsigned long long)lost);
+	    (unsigned long long)acked + 501, (unsigned long long)lost);
 	(void)umount(dir);
 	(void)rmdir(dir);
 }

@@ -16,7 +16,9 @@
 #include "compat.h"
 #include "test.h"
 
-static char dir[] = "/tmp/mcpgwd-conf-XXXXXX";
+static char dir[] = "/tmp/mcpgwd-conf-XX"
+		    "XX"
+		    "XX";
 
 static char *
 slurp(const char *path, size_t *len)
@@ -334,11 +336,15 @@ int
 main(int argc, char *argv[])
 {
 	const char *base = argc > 1 ? argv[1] : "regress/conf";
+	char *sample;
 
 	umask(022);
 	CHECK(setenv("MCPGWD_TEST", "swordfish swordfish", 1) == 0);
 	CHECK(walk(base, "good", good) >= 5);
 	CHECK(walk(base, "bad", bad) >= 40);
+	xasprintf(&sample, "%s/../../etc/mcpgwd.conf", base);
+	good(sample);
+	free(sample);
 	CHECK(mkdtemp(dir) != NULL);
 	secrets();
 	includes();

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import {
 	Child, descendants, freePort, ok, root, running, tmp, until,
 } from './harness.mjs';
+import { request } from './mcp.mjs';
 import { bin } from './paths.mjs';
 
 // Whom the not-root mode runs as when the tests run as root.
@@ -99,17 +100,33 @@ export class Gateway {
 
 	async start({ ready = true } = {}) {
 		this.launch();
+		// Every worker must have said it, on a connection of its own.
+		const said = new Set();
 		await until('the gateway to be ready', async () => {
-			ok(this.child.alive || this.child.status === undefined,
-			    'alive');
 			if (!this.child.alive)
-				throw new Error(`it ended: ${this.child.output}`);
-			const r = await fetch(`${this.base}/health` +
-			    (ready ? '?ready' : ''));
-			await r.body?.cancel();
-			return r.status === 200;
+				return true;
+			const r = await request(`${this.base}/health` +
+			    (ready ? '?ready' : ''), { method: 'GET' });
+			if (r.status === 200)
+				said.add(r.headers['x-mcpgw-worker']);
+			return said.size >= this.config.workers;
 		}, process.env.SANITIZE ? 60_000 : 20_000).catch((e) => {
 			throw new Error(`${e.message}: ${this.child.output.slice(-1500)}`);
+		});
+		ok(this.child.alive, `it ended: ${this.child.output}`);
+		if (ready)
+			await this.#backends();
+	}
+
+	// All of them, as mcpgwctl tells: a client that came earlier would see
+	// less.
+	async #backends() {
+		const want = Object.keys(this.config.backends ?? {});
+		await until('the backends to be up', async () => {
+			const r = await this.ctl('show', 'backends');
+			const up = r.out.split('\n').filter((l) => / up( |$)/.test(l));
+			return want.every((b) => up.some((l) =>
+			    l.split(/ +/).includes(b)));
 		});
 	}
 
@@ -121,17 +138,13 @@ export class Gateway {
 		return descendants(this.child.pid);
 	}
 
-	// Pids by role: worker, keeper, resolver, authd, hasher.
+	// Pids by role, as the processes call themselves.
 	pids(role) {
-		const flag = { worker: null, keeper: '-k', resolver: '-r',
-		    authd: null, hasher: '-p' }[role];
-		const prog = ['authd', 'hasher'].includes(role) ? 'authd' : 'worker';
-		return this.processes().filter((p) => {
-			const name = p.args[0]?.split('/').pop();
-			const rest = p.args.slice(1);
-			const special = rest.find((a) => /^-[kpr]$/.test(a)) ?? null;
-			return (name === prog || p.comm === prog) && special === flag;
-		}).map((p) => p.pid);
+		const title = { worker: 'worker: worker', keeper: 'worker: keeper',
+		    resolver: 'worker: resolver', authd: 'authd: authorization',
+		    hasher: 'authd: password hasher' }[role];
+		return this.processes().filter((p) => p.args[0] === title)
+		    .map((p) => p.pid);
 	}
 
 	// SIGTERM; everything it had started must be gone.

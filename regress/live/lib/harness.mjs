@@ -12,6 +12,8 @@ export const root = process.getuid() === 0;
 let passed = 0;
 let failed = 0;
 const undo = [];
+// The daemons' logs are shown when a test file fails.
+const daemons = [];
 
 export function later(fn) {
 	undo.push(fn);
@@ -85,6 +87,10 @@ export async function run(file, main) {
 			console.error(e.stack);
 	}
 	await cleanup();
+	if (failed > 0)
+		for (const d of daemons)
+			console.error(`--- the log of ${d.pid}, status ${d.status}:\n${
+			    d.output.split('\n').slice(-60).join('\n')}`);
 	if (passed + failed === 0)
 		report(file, new Error('no test ran'));
 	process.exit(failed === 0 ? 0 : 1);
@@ -186,6 +192,8 @@ export class Child {
 		for (const s of [this.proc.stdout, this.proc.stderr])
 			s?.on('data', (d) => this.#take(d));
 		later(() => this.stop());
+		if (name === 'mcpgwd')
+			daemons.push(this);
 	}
 
 	#take(d) {

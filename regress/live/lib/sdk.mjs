@@ -65,6 +65,8 @@ class Provider {
 	redirectToAuthorization(url) { this.asked = url; }
 	saveCodeVerifier(v) { this.saved.verifier = v; }
 	codeVerifier() { return this.saved.verifier; }
+	saveDiscoveryState(d) { this.saved.discovery = d; }
+	discoveryState() { return this.saved.discovery; }
 }
 
 function recorder() {
