@@ -50,7 +50,7 @@ CTL		= $(wildcard mcpgwctl/*.c)
 # unit tests and fuzz targets link with as well.
 LIBCOMMON	= $(OBJ)/libcommon.a
 LIBS_master	= -lyaml -levent_core
-LIBS_worker	= -levent_core -lssl -lcrypto -ljson-c
+LIBS_worker	= -levent_core -lssl -lcrypto
 LIBS_authd	= -levent_core -lcrypto -ldb -lcrypt
 LIBS_mcpgwctl	=
 LIBS_common	= -levent_core -lcrypto

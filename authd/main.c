@@ -213,11 +213,11 @@ work_start(void *arg)
 }
 
 static void
-open_all(const char *dir)
+open_all(const char *dir, const char *shown)
 {
 	int changed, e;
 
-	if (store_open(dir) == -1 || secret_init(dir) == -1 ||
+	if (store_open(dir, shown) == -1 || secret_init(dir) == -1 ||
 	    keys_init(dir) == -1)
 		exit(1);
 	if (turn_begin() != 0 || req_begin() != 0)
@@ -236,7 +236,7 @@ start_authd(const struct m_start *start)
 {
 	const char *dir = start->root ? "/" : start->state;
 
-	open_all(dir);
+	open_all(dir, start->root ? start->jail : dir);
 	loop_init();
 	turn_init();
 	ticker = loop_timer_new(tick);

@@ -50,7 +50,7 @@ static int full; /* the reserve is in use */
 
 static int open_tables(void);
 static int open_env(const char *);
-static int take_lock(const char *);
+static int take_lock(const char *, const char *);
 static void explain(const char *, int);
 static int has_space(size_t);
 static void reserve_make(void);
@@ -65,30 +65,30 @@ db_said(const DB_ENV *e, const char *prefix, const char *msg)
 }
 
 static void
-explain(const char *home, int error)
+explain(const char *shown, int error)
 {
 	/* Recovery that can not write does not say why. */
 	if (error == DB_RUNRECOVERY && !has_space(RESERVE_SIZE))
 		error = ENOSPC;
 	switch (error) {
 	case ENOSPC:
-		log_warnx("store %s: the disk is full; free some space", home);
+		log_warnx("store %s: the disk is full; free some space", shown);
 		break;
 	case EACCES:
 	case EPERM:
 		log_warnx("store %s: not readable and writable by this user; "
 			  "correct owner and mode of it and what is in it",
-		    home);
+		    shown);
 		break;
 	case DB_RUNRECOVERY:
 	case DB_VERIFY_BAD:
 		log_warnx("store %s: damaged (%s); move the folder away and "
 			  "put a backup in its place: without one, clients "
 			  "and people have to sign in again",
-		    home, db_strerror(error));
+		    shown, db_strerror(error));
 		break;
 	default:
-		log_warnx("store %s: %s", home, db_strerror(error));
+		log_warnx("store %s: %s", shown, db_strerror(error));
 	}
 }
 
@@ -140,7 +140,7 @@ store_full(void)
 /* Berkeley DB can not tell that another process has a private environment
  * open, and recovery under it would destroy the store. */
 static int
-take_lock(const char *dir)
+take_lock(const char *dir, const char *shown)
 {
 	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char path[PATH_MAX];
@@ -153,9 +153,9 @@ take_lock(const char *dir)
 		return -1;
 	}
 	if (fcntl(lock_fd, F_SETLK, &fl) == -1) {
-		log_warnx("store %s: in use by another mcpgwd; stop it, or "
+		log_warnx("state %s: in use by another mcpgwd; stop it, or "
 			  "give this one its own state folder",
-		    dir);
+		    shown);
 		close(lock_fd);
 		lock_fd = -1;
 		return -1;
@@ -204,7 +204,7 @@ open_tables(void)
 }
 
 int
-store_open(const char *dir)
+store_open(const char *dir, const char *shown)
 {
 	char home[PATH_MAX], path[PATH_MAX];
 	struct stat st;
@@ -229,10 +229,10 @@ store_open(const char *dir)
 		log_warnx("store: %s is not allowed here; remove it", path);
 		return -1;
 	}
-	if (take_lock(dir) == -1)
+	if (take_lock(dir, shown) == -1)
 		return -1;
 	if ((e = open_env(home)) != 0 || (e = open_tables()) != 0) {
-		explain(home, e);
+		explain(shown, e);
 		store_close();
 		return -1;
 	}

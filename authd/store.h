@@ -27,9 +27,10 @@ enum table {
 	T_COUNT
 };
 
-/* Recovers and opens the store in dir/db, made when missing. -1 after a line
+/* Recovers and opens the store in dir/db, made when missing; shown is what the
+ * operator knows dir as (it is "/" in a chroot). -1 after a line
  * that says what is wrong and what to do. */
-int store_open(const char *dir);
+int store_open(const char *dir, const char *shown);
 /* Ends an open turn without effect, makes a checkpoint, closes. */
 void store_close(void);
 

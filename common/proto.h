@@ -46,6 +46,8 @@ enum imsg_type {
 	M_FORGET, /* struct m_gen: nobody of it lives any more */
 	M_LISTENER, /* struct m_listener, and the listening socket */
 	M_DRAIN, /* struct m_drain: to workers */
+	M_ACCESS, /* struct conf_endpoint: to workers of an older generation,
+		     whose users are these from now on */
 	M_REAPED, /* struct m_reaped: a worker is dead; authd, keeper */
 	M_LOGLEVEL, /* struct m_loglevel */
 	M_CTL, /* struct ctl_req, answered by M_CTL_ROW* M_CTL_END */

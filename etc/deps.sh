@@ -13,7 +13,7 @@ esac
 # A tool counts as there when it can be run, wherever it came from.
 tools="gcc make node:nodejs npm ar:binutils setpriv:util-linux
 	useradd:passwd sed"
-libs="libc6-dev libevent-dev libyaml-dev libjson-c-dev libdb-dev libssl-dev
+libs="libc6-dev libevent-dev libyaml-dev libdb-dev libssl-dev
 	libcrypt-dev ca-certificates"
 if [ "$what" = test ]; then
 	tools="$tools chromium clang clang-format cppcheck mandoc valgrind"

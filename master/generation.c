@@ -41,6 +41,7 @@ static void start_workers(struct generation *);
 static void check_ready(struct generation *);
 static void make_current(struct generation *);
 static void drain_old(struct generation *);
+static void push_access(const struct generation *);
 static void abort_reload(const char *);
 static void reload_over(int, const char *);
 static void on_timeout(evutil_socket_t, short, void *);
@@ -196,10 +197,24 @@ start_workers(struct generation *g)
 		proc_later(proc_new(ROLE_WORKER, i, g));
 }
 
+/* Users and access rules hold for workers of every generation. */
+static void
+push_access(const struct generation *g)
+{
+	struct proc *p;
+
+	TAILQ_FOREACH (p, &procs, entry)
+		if (p->role == ROLE_WORKER && p->peer != NULL &&
+		    slice_access(p->peer, g->conf) == -1)
+			proc_kill(p, "its queue is full");
+}
+
 static void
 commit(struct generation *g)
 {
 	g->state = GEN_STARTING;
+	if (g->gen > 1)
+		push_access(g);
 	tell(ROLE_AUTHD, M_COMMIT, g->gen);
 	tell(ROLE_KEEPER, M_COMMIT, g->gen);
 	channel_update();
@@ -429,6 +444,7 @@ abort_reload(const char *why)
 	if (g->state == GEN_STARTING && old != NULL) {
 		tell(ROLE_AUTHD, M_COMMIT, old->gen);
 		tell(ROLE_KEEPER, M_COMMIT, old->gen);
+		push_access(old);
 	}
 	g->state = GEN_DRAINING;
 	if (workers_of(g, 0) == 0)

@@ -224,6 +224,22 @@ slice_send(struct peer *peer, uint8_t role, uint32_t gen, const struct conf *c)
 	return 0;
 }
 
+static int
+send_access(void *arg, uint32_t type, const struct msgdef *def, const void *msg,
+    const struct conf_pos *pos, const char *name)
+{
+	(void)type;
+	return send_one(arg, M_ACCESS, def, msg, pos, name);
+}
+
+int
+slice_access(struct peer *peer, const struct conf *c)
+{
+	struct sender s = {peer};
+
+	return endpoints(c, send_access, &s);
+}
+
 /* ---- ids ---- */
 
 /* The canonical form of a definition: all of it but the id. NULL without

@@ -24,5 +24,7 @@ void slice_sweep(void);
 /* PREPARE, the slice of this role, END. 0, or -1 when the queue of the peer is
  * full or memory is out. */
 int slice_send(struct peer *, uint8_t role, uint32_t gen, const struct conf *);
+/* Who may use which endpoint by the newest config, to an older worker. */
+int slice_access(struct peer *, const struct conf *);
 
 #endif

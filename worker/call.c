@@ -13,6 +13,7 @@
 #include "keeperc.h"
 #include "log.h"
 #include "notify.h"
+#include "policy.h"
 #include "question.h"
 #include "revoked.h"
 #include "splice.h"
@@ -36,6 +37,7 @@ static void call_drained(struct request *);
 static void call_finish(struct call *);
 static void call_free(struct call *);
 static void call_abandon(struct call *);
+static void call_end(struct call *);
 static int call_stream(struct call *);
 static void call_check(struct call *, uint64_t);
 
@@ -63,6 +65,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->id = ++next_id;
 	c->kind = cs->kind;
 	c->backend = cs->backend;
+	c->endpoint = rq->endpoint;
 	c->class = view_class(cs->backend, cs->session->class);
 	memcpy(c->nonce, cs->session->nonce, ID_LEN);
 	if (cs->proof != NULL) {
@@ -414,15 +417,32 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 		if ((kind == REV_GRANT && c->has_gid &&
 			memcmp(c->gid, id, ID_LEN) == 0) ||
 		    (kind == REV_SESSION &&
-			memcmp(c->nonce, id, ID_LEN) == 0)) {
-			if (c->up != NULL)
-				notify_cancelled(c);
-			call_abandon(c);
-			call_finish(c);
-		}
+			memcmp(c->nonce, id, ID_LEN) == 0))
+			call_end(c);
 	}
 	if (kind == REV_SESSION)
 		upsession_end(id);
+}
+
+static void
+call_end(struct call *c)
+{
+	if (c->up != NULL)
+		notify_cancelled(c);
+	call_abandon(c);
+	call_finish(c);
+}
+
+void
+calls_forbid(void)
+{
+	struct call *c, *next;
+
+	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (!policy_endpoint(c->endpoint, c->subject))
+			call_end(c);
+	}
 }
 
 void

@@ -23,6 +23,7 @@ struct call {
 	enum call_kind kind;
 	struct backend *backend;
 	uint8_t class;
+	const struct endpoint *endpoint;
 	char *subject;
 	char *client_id; /* JSON, as the client wrote it */
 	size_t client_idlen;
@@ -72,6 +73,8 @@ struct call *call_find(uint64_t id);
 
 /* Ends what a revocation covers (REV_*). */
 void calls_end(uint8_t kind, const uint8_t id[ID_LEN]);
+/* Ends calls of users whose endpoint they may not use any more. */
+void calls_forbid(void);
 void calls_end_all(void);
 /* Calls of a subject that are open in this worker. */
 size_t calls_of(const char *subject);

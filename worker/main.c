@@ -74,7 +74,10 @@ main(int argc, char *argv[])
 	log_init(role_name(role), start.debug);
 	log_setjson(start.json);
 	log_setlevel((enum log_level)start.loglevel);
-	setproctitle("%s", role_name(role));
+	if (role == ROLE_WORKER)
+		setproctitle("%llu", (unsigned long long)start.worker);
+	else
+		setproctitle("%s", role_name(role));
 	peer_setbase(base_new());
 	/* OpenSSL reads its configuration on its first use. */
 	sha256(digest, "", 0);

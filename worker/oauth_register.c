@@ -178,7 +178,9 @@ refused(struct request *rq, const struct a_registered *r)
 	if (strcmp(r->error, "slow_down") == 0) {
 		oauth_retry_after(rq, r->retry_after);
 		reply_error(rq, 429, r->error, why);
-	} else if (strcmp(r->error, "access_denied") == 0)
+	} else if (strcmp(r->error, "temporarily_unavailable") == 0)
+		reply_unavailable(rq, r->retry_after);
+	else if (strcmp(r->error, "access_denied") == 0)
 		reply_error(rq, 403, r->error, why);
 	else
 		reply_error(rq, 400, r->error, why);

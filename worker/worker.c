@@ -35,6 +35,7 @@ static void on_conf_end(struct peer *, uint32_t, void *, int);
 static void on_channel(struct peer *, uint32_t, void *, int);
 static void on_listener(struct peer *, uint32_t, void *, int);
 static void on_drain(struct peer *, uint32_t, void *, int);
+static void on_access(struct peer *, uint32_t, void *, int);
 static void on_ctl(struct peer *, uint32_t, void *, int);
 static void on_tick(evutil_socket_t, short, void *);
 static const char *endpoints_resolve(void);
@@ -48,6 +49,7 @@ static const struct peer_rule rules[] = {
 	{M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
 	{M_LISTENER, &def_m_listener, PEER_S1, 1, on_listener},
 	{M_DRAIN, &def_m_drain, PEER_S1, 0, on_drain},
+	{M_ACCESS, &def_conf_endpoint, PEER_S1, 0, on_access},
 	{M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
 	{M_CTL, &def_ctl_req, PEER_ANY, 0, on_ctl},
 };
@@ -235,6 +237,27 @@ worker_idle(void)
 	calls_end_all();
 	master_idle();
 	exit(0);
+}
+
+/* A newer config is in force: whom it forbids an endpoint is out at once. An
+ * endpoint that is gone drains like everything else. */
+static void
+on_access(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct conf_endpoint *m = msg;
+	struct endpoint *e = worker_endpoint(m->path, strlen(m->path));
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	if (e == NULL)
+		return;
+	strv_free(&e->conf.users);
+	e->conf.users = m->users;
+	memset(&m->users, 0, sizeof(m->users));
+	if (m->noauth != e->conf.noauth)
+		e->conf.noauth = 0;
+	calls_forbid();
 }
 
 static void

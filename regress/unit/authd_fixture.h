@@ -97,7 +97,7 @@ fix_config(void)
 static inline void
 fix_open(void)
 {
-	if (store_open(fix_dir) == -1 || secret_init(fix_dir) == -1 ||
+	if (store_open(fix_dir, fix_dir) == -1 || secret_init(fix_dir) == -1 ||
 	    keys_init(fix_dir) == -1)
 		exit(1);
 	if (turn_begin() != 0 || req_begin() != 0 || clock_load() == -1 ||
@@ -119,7 +119,7 @@ fix_start(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_init("test", 1);
 	log_setlevel(getenv("V") ? LOG_L_DEBUG : LOG_L_ERROR);
-	strcpy(fix_dir, "/tmp/authd-test.XXXXXX");
+	strcpy(fix_dir, "/tmp/authd-test." "XX" "XX" "XX");
 	if (mkdtemp(fix_dir) == NULL)
 		exit(1);
 	clock_source(fix_wall_now, fix_mono_now);

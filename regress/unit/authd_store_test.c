@@ -108,17 +108,17 @@ guards(void)
 
 	/* Another process finds it locked. */
 	if ((pid = fork()) == 0)
-		_exit(store_open(fix_dir) == -1 ? 0 : 1);
+		_exit(store_open(fix_dir, fix_dir) == -1 ? 0 : 1);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	store_close();
 	snprintf(path, sizeof(path), "%s/db/DB_CONFIG", fix_dir);
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	close(fd);
-	CHECK(store_open(fix_dir) == -1);
+	CHECK(store_open(fix_dir, fix_dir) == -1);
 	CHECK(unlink(path) == 0);
-	CHECK(store_open(fix_dir) == 0);
+	CHECK(store_open(fix_dir, fix_dir) == 0);
 	CHECK(has(1) == 1);
-	CHECK(store_open("relative") == -1);
+	CHECK(store_open("relative", "relative") == -1);
 	/* A row of another version is no row. */
 	CHECK(turn_begin() == 0 && req_begin() == 0);
 	CHECK(store_put(T_USER, "x", 1, "\x7fzzz", 4) == 0);
@@ -140,7 +140,7 @@ writer(uint64_t from, int fd)
 {
 	uint64_t msg[2], n;
 
-	if (store_open(fix_dir) == -1)
+	if (store_open(fix_dir, fix_dir) == -1)
 		_exit(1);
 	for (n = from;; n++) {
 		msg[0] = n;
@@ -208,7 +208,7 @@ kills(void)
 		close(fds[0]);
 		between += begun > acked;
 		grew += acked > before;
-		if (store_open(fix_dir) == -1) {
+		if (store_open(fix_dir, fix_dir) == -1) {
 			CHECK(!"recovery");
 			return;
 		}
@@ -242,7 +242,7 @@ put_one(uint64_t n, const char *val)
 static void
 full_disk(void)
 {
-	char dir[] = "/tmp/authd-full.XXXXXX", filler[64], buf[4096];
+	char dir[] = "/tmp/authd-full." "XX" "XX" "XX", filler[64], buf[4096];
 	uint64_t n, acked, lost = 0;
 	int e = 0, fd, i;
 
@@ -256,7 +256,7 @@ full_disk(void)
 	memset(buf, 'x', sizeof(buf));
 	buf[1000] = '\0';
 	snprintf(filler, sizeof(filler), "%s/filler", dir);
-	CHECK(store_open(dir) == 0);
+	CHECK(store_open(dir, dir) == 0);
 	fd = open(filler, O_CREAT | O_WRONLY, 0600);
 	for (n = 0; n < 30 * 1024 + 512; n++)
 		if (write(fd, buf, 1024) != 1024)
@@ -281,7 +281,7 @@ full_disk(void)
 	CHECK(!store_full());
 	CHECK(put_one(999999, "again") == 0);
 	store_close();
-	CHECK(store_open(dir) == 0);
+	CHECK(store_open(dir, dir) == 0);
 	for (n = 1; n <= acked; n++)
 		lost += has(n) != 1;
 	for (i = 0; i < 500; i++)

@@ -34,7 +34,8 @@ static const struct row rows[] = {
     {S("5\r\nhel"), CHUNK_MORE, "hel", 0},
     {S("0\r\n"), CHUNK_MORE, "", 0},
     {S("0\r\nX: y\r\n"), CHUNK_MORE, "", 0},
-    {S("ffffffffffffffff\r\nx"), CHUNK_MORE, "x", 0},
+    {S("7fffffffffffffff\r\nx"), CHUNK_MORE, "x", 0},
+    {S("8000000000000000\r\nx"), CHUNK_BAD, "", 0},
     /* SMG-5 */
     {S("0_2e\r\n"), CHUNK_BAD, "", 0},
     {S("0x5\r\nhello\r\n"), CHUNK_BAD, "", 0},

@@ -88,7 +88,7 @@ export async function run(file, main) {
 	}
 	await cleanup();
 	if (failed > 0)
-		for (const d of daemons)
+		for (const d of daemons.filter((x) => x.status !== 1))
 			console.error(`--- the log of ${d.pid}, status ${d.status}:\n${
 			    d.output.split('\n').slice(-60).join('\n')}`);
 	if (passed + failed === 0)
