@@ -153,7 +153,8 @@ $(NPM)/.done: regress/npm/package.json regress/npm/package-lock.json
 
 run:
 	@sh etc/deps.sh run
-	@$(MAKE) --no-print-directory all $(NPM)/.done
+	@echo "mcpgwd: building into $(OBJ)"
+	@$(MAKE) -s --no-print-directory -j$$(nproc) all $(NPM)/.done
 	@sh etc/users.sh
 	@OBJ=$(OBJ) MCPGW_NPM=$(NPM) exec $(NODE) etc/demo/run.mjs
 
@@ -161,7 +162,7 @@ run:
 # AddressSanitizer and UBSan.
 RUNTEST		= OBJ=$(OBJ) MCPGW_NPM=$(NPM) SANITIZE=$(SANITIZE) \
 		  ONLY="$(ONLY)" LIVE="$(LIVE)" exec sh regress/run.sh
-TESTBUILD	= $(MAKE) --no-print-directory -j$$(nproc) all unit \
+TESTBUILD	= $(MAKE) -s --no-print-directory -j$$(nproc) all unit \
 		  $(NPM)/.done $(if $(SANITIZE),,fuzzers)
 
 test:
@@ -183,10 +184,16 @@ lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck -q --std=c11 --enable=warning,portability,performance \
 	    --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
-	    -Icommon $(COMMON) $(MASTER) $(WORKER) $(AUTHD) $(CTL)
+	    --suppress=varFuncNullUB \
+	    $(addprefix --include=,$(QUEUE_H)) -Icommon \
+	    $(COMMON) $(MASTER) $(WORKER) $(AUTHD) $(CTL)
 	mandoc -T lint -W warning $(MAN)
 
 MAN		= $(wildcard man/*.[1-9])
+# cppcheck reads no system headers, but cannot do without the list macros.
+QUEUE_H		= $(firstword $(wildcard \
+		  /usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h \
+		  /usr/include/sys/queue.h))
 SOURCES		= $(wildcard $(addsuffix /*.[ch],common master worker authd \
 		  mcpgwctl regress/unit regress/fuzz regress/fault))
 

@@ -27,6 +27,8 @@
 #define LIST_MAX     256 /* hosts, users, globs, backends */
 #define ROW_MAX      64 /* columns of a table of mcpgwctl */
 #define CELL_MAX     4096
+#define PEM_MAX      (64 * 1024) /* certificates */
+#define KEY_MAX      (16 * 1024) /* a private key */
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -96,6 +98,7 @@ DEF(m_prepared);
 static const struct wire_field f_m_listener[] = {
     {U8(loopback)},
     {U16(port)},
+    {U16(tls)},
     {STR(address, HOST_MAX)},
 };
 #undef S
@@ -157,9 +160,23 @@ static const struct wire_field f_conf_backend[] = {
     {STRV(allow, NAME_MAX_LEN, LIST_MAX)},
     {STRV(deny, NAME_MAX_LEN, LIST_MAX)},
     {U32(declare)},
+    {U8(tls)},
+    {STR(ca, PEM_MAX)},
+    {STR(cert, PEM_MAX)},
+    {SECRET(key, KEY_MAX)},
 };
 #undef S
 DEF(conf_backend);
+
+#define S conf_tls
+static const struct wire_field f_conf_tls[] = {
+    {STR(cert_at, URL_MAX)},
+    {STR(key_at, URL_MAX)},
+    {STR(cert, PEM_MAX)},
+    {SECRET(key, KEY_MAX)},
+};
+#undef S
+DEF(conf_tls);
 
 #define S conf_endpoint
 static const struct wire_field f_conf_endpoint[] = {
@@ -491,9 +508,40 @@ static const struct wire_field f_k_session[] = {
     {U8(failed)},
     {SECRET(session, ID_MAX)},
     {STR(revision, WORD_MAX)},
+    {STR(level, WORD_MAX)},
+    {STRV(uris, URL_MAX, 64)},
 };
 #undef S
 DEF(k_session);
+
+#define S k_claim
+static const struct wire_field f_k_claim[] = {
+    {FIXED(nonce)},
+    {U64(stream)},
+};
+#undef S
+DEF(k_claim);
+
+#define S k_soft
+static const struct wire_field f_k_soft[] = {
+    {FIXED(nonce)},
+    {STR(level, WORD_MAX)},
+    {U32(backend)},
+    {STR(uri, URL_MAX)},
+    {U8(on)},
+};
+#undef S
+DEF(k_soft);
+
+#define S k_resume
+static const struct wire_field f_k_resume[] = {
+    {U64(worker)},
+    {FIXED(nonce)},
+    {U64(stream)},
+    {U64(seq)},
+};
+#undef S
+DEF(k_resume);
 
 #define S k_end
 static const struct wire_field f_k_end[] = {
@@ -566,6 +614,7 @@ const struct msgdef *const proto_defs[] = {
     &def_conf_web,
     &def_conf_keeper,
     &def_conf_auth,
+    &def_conf_tls,
     &def_a_signkey,
     &def_a_sealkey,
     &def_a_revoked,
@@ -589,6 +638,9 @@ const struct msgdef *const proto_defs[] = {
     &def_r_resolve,
     &def_k_lease,
     &def_k_session,
+    &def_k_claim,
+    &def_k_soft,
+    &def_k_resume,
     &def_k_end,
     &def_k_trouble,
     &def_k_relay,
@@ -609,6 +661,7 @@ role_name(uint8_t role)
 	    [ROLE_AUTHD] = "authd",
 	    [ROLE_HASHER] = "hasher",
 	    [ROLE_CTL] = "mcpgwctl",
+	    [ROLE_CHECKER] = "checker",
 	};
 
 	return role < NELEM(names) ? names[role] : "unknown";

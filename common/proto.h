@@ -29,6 +29,7 @@ enum role {
 	ROLE_AUTHD,
 	ROLE_HASHER, /* authd -p */
 	ROLE_CTL, /* mcpgwctl */
+	ROLE_CHECKER, /* worker -c */
 };
 
 enum imsg_type {
@@ -38,6 +39,7 @@ enum imsg_type {
 	M_PREPARE, /* struct m_gen; a config slice follows */
 	M_CONF_WEB, /* struct conf_web: to workers */
 	M_CONF_AUTH, /* struct conf_auth: to authd */
+	M_CONF_TLS, /* struct conf_tls: to workers and worker -c */
 	M_CONF_KEEPER, /* struct conf_keeper: to the keeper */
 	M_CONF_BACKEND, /* struct conf_backend: to workers and the keeper */
 	M_CONF_ENDPOINT, /* struct conf_endpoint: to workers and authd */
@@ -98,6 +100,19 @@ enum imsg_type {
 	K_FAIL, /* struct k_lease: it could not be made */
 	K_END, /* struct k_end: the client's session has ended */
 	K_TROUBLE, /* struct k_trouble: worker saw a backend fail */
+	K_CLAIM, /* struct k_claim: this worker has the session's GET stream */
+	K_RELEASE, /* struct k_claim: another one has it now: end yours */
+	K_OPEN, /* struct k_lease: a session whose stream the owner opens */
+	K_LISTS, /* struct k_trouble: a backend says its lists have changed */
+	K_CHANGED, /* struct k_catalog: every worker has it, tell clients */
+	K_LEVEL, /* struct k_soft -> K_DONE: log level of a session */
+	K_SUBSCRIBE, /* struct k_soft: a resource is watched, or no more */
+	K_ROOTS, /* struct k_end: the client's roots have changed */
+	K_DONE, /* - */
+	K_RESUME, /* struct k_resume -> K_PIPE or K_NOPIPE; to the worker that has
+		     the stream it comes with a descriptor to write to */
+	K_PIPE, /* - and a descriptor to read the events from */
+	K_NOPIPE, /* - : there is no such worker */
 	K_RELAY, /* struct k_relay: to another worker, or to all */
 
 	/* keeper <-> resolver */
@@ -140,6 +155,7 @@ struct m_prepared {
 struct m_listener {
 	uint8_t loopback; /* the address is a loopback address */
 	uint16_t port;
+	uint16_t tls; /* 0: plain; n: the nth M_CONF_TLS of the slice */
 	char *address; /* as configured, for the log */
 };
 struct m_drain {
@@ -183,6 +199,19 @@ struct conf_backend {
 	uint32_t max_time; /* s, absolute */
 	struct strv allow, deny; /* globs on the backend's own tool names */
 	uint32_t declare; /* DECLARE_* bits */
+	uint8_t tls; /* https */
+	char *ca; /* PEM; empty: the system's authorities */
+	char *cert; /* PEM, what we show; empty: nothing */
+	char *key; /* PEM */
+};
+
+/* What a listener shows. worker -c gets one of each pair there is, and of each
+ * ca of a backend: then with an empty key. */
+struct conf_tls {
+	char *cert_at; /* "file:line: listen.tls.certificate", for messages */
+	char *key_at;
+	char *cert; /* PEM: its own certificate, then the chain */
+	char *key; /* PEM */
 };
 
 #define PREFIX_BACKEND 0 /* <backend>_<name> */
@@ -450,10 +479,30 @@ struct k_lease {
 };
 struct k_session {
 	uint8_t leased; /* 1: make it, then K_PUT or K_FAIL */
-	uint8_t
-	    failed; /* whoever held the lease failed, or the queue is full */
+	uint8_t failed; /* whoever held the lease failed, or no more fit */
 	char *session;
 	char *revision;
+	char *level; /* leased: log level to set, empty for none */
+	struct strv uris; /* leased: resources to subscribe to */
+};
+struct k_claim {
+	uint8_t nonce[ID_LEN];
+	uint64_t stream; /* number of the stream in its worker */
+};
+/* What the keeper remembers of a client session for upstream sessions that
+ * are made anew. */
+struct k_soft {
+	uint8_t nonce[ID_LEN];
+	char *level; /* K_LEVEL */
+	uint32_t backend; /* K_SUBSCRIBE */
+	char *uri;
+	uint8_t on;
+};
+struct k_resume {
+	uint64_t worker; /* whose stream */
+	uint8_t nonce[ID_LEN];
+	uint64_t stream;
+	uint64_t seq; /* last event seen */
 };
 struct k_end {
 	uint8_t nonce[ID_LEN];
@@ -506,12 +555,13 @@ struct ctl_end {
 extern const struct msgdef def_m_start, def_m_channel, def_m_gen,
     def_m_prepared, def_m_listener, def_m_drain, def_m_reaped, def_m_loglevel,
     def_m_badpeer, def_kv, def_conf_backend, def_conf_endpoint, def_conf_web,
-    def_conf_keeper, def_conf_auth, def_a_signkey, def_a_sealkey, def_a_revoked,
-    def_a_ack, def_a_register, def_a_registered, def_a_authorize, def_a_form,
-    def_a_page, def_a_token, def_a_tokens, def_a_revoke, def_a_done, def_a_used,
-    def_p_check, def_p_result, def_k_catalog, def_k_class, def_k_addr,
-    def_k_addrs, def_r_resolve, def_k_lease, def_k_session, def_k_end,
-    def_k_trouble, def_k_relay, def_ctl_req, def_ctl_row, def_ctl_end;
+    def_conf_keeper, def_conf_auth, def_conf_tls, def_a_signkey, def_a_sealkey,
+    def_a_revoked, def_a_ack, def_a_register, def_a_registered, def_a_authorize,
+    def_a_form, def_a_page, def_a_token, def_a_tokens, def_a_revoke, def_a_done,
+    def_a_used, def_p_check, def_p_result, def_k_catalog, def_k_class,
+    def_k_addr, def_k_addrs, def_r_resolve, def_k_lease, def_k_session,
+    def_k_claim, def_k_soft, def_k_resume, def_k_end, def_k_trouble,
+    def_k_relay, def_ctl_req, def_ctl_row, def_ctl_end;
 
 /* Every description, NULL at the end: for the fuzzer and the tests. */
 extern const struct msgdef *const proto_defs[];

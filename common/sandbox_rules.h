@@ -189,6 +189,8 @@ static const struct rule keeper[] = {
 	ALLOW(fallocate),
 	ALLOW(pwrite64),	/* its contents */
 	ONLY(fcntl, IS(1, F_ADD_SEALS, F_GET_SEALS)),
+	/* Between two workers, for a stream that is resumed elsewhere. */
+	ONLY(socketpair, IS(0, AF_UNIX)),
 };
 
 /* getaddrinfo and whatever nsswitch.conf names. Landlock says which files. */

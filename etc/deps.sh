@@ -51,7 +51,7 @@ if [ -n "$runtime" ]; then
 	line="$line && $get libclang-rt-\$(clang -dumpversion | cut -d. -f1)-dev"
 fi
 
-echo "mcpgwd: make $what needs these Debian packages:$missing${runtime:+ libclang-rt-*-dev (for clang\'s version)}"
+echo "mcpgwd: make $what needs these Debian packages:$missing${runtime:+ libclang-rt-N-dev (N: the version of clang)}"
 if ! command -v apt-get >/dev/null 2>&1; then
 	echo "mcpgwd: no apt-get here: install them yourself" >&2
 	exit 1

@@ -416,12 +416,15 @@ conf_free(struct conf *c)
 		return;
 	while ((cl = TAILQ_FIRST(&c->listens)) != NULL) {
 		TAILQ_REMOVE(&c->listens, cl, entry);
+		pair_free(&cl->tls);
 		free(cl->text);
 		free(cl);
 	}
 	while ((be = TAILQ_FIRST(&c->backends)) != NULL) {
 		TAILQ_REMOVE(&c->backends, be, entry);
 		wire_free(&def_conf_backend, &be->b);
+		pem_free(&be->ca);
+		pair_free(&be->cert);
 		free(be);
 	}
 	while ((ep = TAILQ_FIRST(&c->endpoints)) != NULL) {

@@ -25,6 +25,18 @@ struct conf_addr {
 	socklen_t len;
 };
 
+/* PEM text of the config: where it stands and where it came from. */
+struct conf_pem {
+	struct conf_pos pos;
+	const char *how; /* "file", "env", "credential"; NULL: not given */
+	char *from; /* path or name */
+	char *text;
+};
+/* A certificate with its chain, and its key: both or none. */
+struct conf_pair {
+	struct conf_pem cert, key;
+};
+
 struct conf_listen {
 	TAILQ_ENTRY(conf_listen) entry;
 	struct conf_pos pos;
@@ -33,12 +45,15 @@ struct conf_listen {
 	size_t naddr;
 	uint16_t port;
 	uint8_t loopback;
+	struct conf_pair tls; /* not given: plain HTTP */
 };
 
 struct conf_be {
 	TAILQ_ENTRY(conf_be) entry;
 	struct conf_pos pos;
 	struct conf_backend b; /* as sent; id is given per generation */
+	struct conf_pem ca; /* their texts are in b */
+	struct conf_pair cert;
 };
 
 struct conf_ep {

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "master.h"
 #include "peer.h"
+#include "slice.h"
 
 #define BACKLOG 4096
 
@@ -197,6 +198,7 @@ listen_send(struct peer *peer, const struct conf *c)
 		m.loopback = cl->loopback;
 		m.port = cl->port;
 		m.address = cl->text;
+		m.tls = slice_tls(c, cl);
 		for (i = 0; i < cl->naddr; i++) {
 			if ((ln = find(&cl->addr[i])) == NULL || ln->keep)
 				continue;

@@ -84,6 +84,16 @@ const struct node *node_map(
 /* A string, {file: PATH}, {env: NAME} or {credential: NAME}; malloc'd, without
  * its last newline, to be freed with freezero; NULL after reporting. */
 char *secret_read(struct load *, const struct node *, const char *path);
+/* The same for PEM text, of at most max bytes: a string is a path. 0, or -1
+ * after reporting. */
+int pem_read(struct load *, const struct node *, const char *path, size_t max,
+    struct conf_pem *);
+void pem_free(struct conf_pem *);
+void pair_free(struct conf_pair *);
+void set_pem(struct load *, const struct node *, const char *, void *,
+    const struct keydef *); /* struct conf_pem */
+void set_pair(struct load *, const struct node *, const char *, void *,
+    const struct keydef *); /* struct conf_pair */
 /* Reads a small file that only its owner can change. NULL and *why set (static
  * or errno text) when it can not. */
 char *file_read(const char *path, size_t max, size_t *len, const char **why);

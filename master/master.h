@@ -120,6 +120,15 @@ unsigned int proc_count(uint8_t role); /* that have a pid */
 /* Is there a program where -L says? -1 and *err. */
 int proc_check(char **err);
 
+/* In a child just forked, whose end of the control channel is fd. */
+void proc_exec(uint8_t role, int fd) __attribute__((noreturn));
+
+/* ---- certs.c ---- */
+
+/* Has a child look at the certificates and keys of the config. -1 and lines
+ * in errs. */
+int certs_check(const struct conf *, struct strv *errs);
+
 /* ---- channel.c: which pairs of processes talk ---- */
 
 /* Makes every channel that should exist and does not. */

@@ -103,6 +103,10 @@ read_conf(void)
 			say("out of memory");
 		exit(1);
 	}
+	if (certs_check(c, &errs) == -1) {
+		say_all(&errs);
+		exit(1);
+	}
 	return c;
 }
 

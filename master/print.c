@@ -15,10 +15,12 @@ static void put_list(FILE *, const char *, const char *, const struct strv *);
 static void put_duration(FILE *, const char *, const char *, uint32_t);
 static void put_size(FILE *, const char *, const char *, uint32_t);
 static void put_rate(FILE *, const char *, const char *, const struct rate *);
+static void put_pem(FILE *, const struct conf_pem *);
+static void put_pair(FILE *, const char *, const struct conf_pair *);
 static void put_declare(FILE *, uint32_t);
 static void put_top(FILE *, const struct conf *);
 static void put_auth(FILE *, const struct conf *);
-static void put_backend(FILE *, const struct conf_backend *);
+static void put_backend(FILE *, const struct conf_be *);
 static void put_endpoint(FILE *, const struct conf_ep *);
 
 /* Plain where that can not be misread, else in double quotes. */
@@ -104,6 +106,30 @@ put_rate(FILE *f, const char *indent, const char *key, const struct rate *r)
 }
 
 static void
+put_pem(FILE *f, const struct conf_pem *pem)
+{
+	if (*pem->how == 'f') {
+		put_str(f, pem->from);
+		return;
+	}
+	fprintf(f, "{%s: ", pem->how);
+	put_str(f, pem->from);
+	putc('}', f);
+}
+
+static void
+put_pair(FILE *f, const char *key, const struct conf_pair *p)
+{
+	if (p->cert.how == NULL)
+		return;
+	fprintf(f, "    %s: {certificate: ", key);
+	put_pem(f, &p->cert);
+	fputs(", key: ", f);
+	put_pem(f, &p->key);
+	fputs("}\n", f);
+}
+
+static void
 put_declare(FILE *f, uint32_t bits)
 {
 	const char *sep = "";
@@ -135,6 +161,7 @@ put_top(FILE *f, const struct conf *c)
 		fputs("  - address: ", f);
 		put_str(f, cl->text);
 		putc('\n', f);
+		put_pair(f, "tls", &cl->tls);
 	}
 	put_list(f, "", "hosts", &c->hosts);
 	put_list(f, "", "origins", &c->origins);
@@ -178,14 +205,21 @@ put_auth(FILE *f, const struct conf *c)
 }
 
 static void
-put_backend(FILE *f, const struct conf_backend *b)
+put_backend(FILE *f, const struct conf_be *be)
 {
+	const struct conf_backend *b = &be->b;
 	const struct kv *kv = b->headers.p;
 	uint32_t i;
 
 	fprintf(f, "  %s:\n    url: ", b->name);
 	put_str(f, b->url);
 	putc('\n', f);
+	if (be->ca.how != NULL) {
+		fputs("    ca: ", f);
+		put_pem(f, &be->ca);
+		putc('\n', f);
+	}
+	put_pair(f, "cert", &be->cert);
 	if (b->headers.n > 0)
 		fputs("    headers:\n", f);
 	for (i = 0; i < b->headers.n; i++) {
@@ -236,7 +270,7 @@ conf_print(FILE *f, const struct conf *c)
 	    f, "names: {separator: %s, max: %u}\n", c->separator, c->names_max);
 	fputs(TAILQ_EMPTY(&c->backends) ? "backends: {}\n" : "backends:\n", f);
 	TAILQ_FOREACH (be, &c->backends, entry)
-		put_backend(f, &be->b);
+		put_backend(f, be);
 	fputs("endpoints:\n", f);
 	TAILQ_FOREACH (ep, &c->endpoints, entry)
 		put_endpoint(f, ep);

@@ -31,7 +31,6 @@ struct procs procs = TAILQ_HEAD_INITIALIZER(procs);
 static uint64_t last_worker;
 static struct event *ev_chld;
 
-static void exec_child(const struct proc *, int) __attribute__((noreturn));
 static int send_start(struct proc *);
 static void on_chld(evutil_socket_t, short, void *);
 static void on_timer(evutil_socket_t, short, void *);
@@ -84,6 +83,9 @@ static const struct kind {
 	CLASS("resolver", helper_rules)},
     [ROLE_AUTHD] = {"authd", NULL, "authd", CLASS("authd", service_rules)},
     [ROLE_HASHER] = {"authd", "-p", "authd -p", CLASS("hasher", helper_rules)},
+    /* Not one of the children that stay: see certs.c. */
+    [ROLE_CHECKER] = {"worker", "-c", "worker -c",
+	CLASS("checker", helper_rules)},
 };
 
 const char *
@@ -196,12 +198,12 @@ proc_count(uint8_t role)
 /* ---- starting ---- */
 
 /* In the child. Nothing but descriptors 0 to 3 crosses the exec. */
-static void
-exec_child(const struct proc *p, int fd)
+void
+proc_exec(uint8_t role, int fd)
 {
 	static const char *const keep[] = {
 	    "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", NULL};
-	const struct kind *k = &kinds[p->role];
+	const struct kind *k = &kinds[role];
 	char *argv[3], *env[8], *path;
 	const char *v;
 	sigset_t none;
@@ -298,7 +300,7 @@ proc_spawn(struct proc *p)
 		return -1;
 	}
 	if (pid == 0)
-		exec_child(p, fds[1]);
+		proc_exec(p->role, fds[1]);
 	close(fds[1]);
 	p->pid = pid;
 	p->state = PROC_STARTING;

@@ -60,7 +60,8 @@ reload_read(char **err)
 	c = conf_load(master.conffile, master.root ? CONF_ROOT : 0, &errs);
 	if (c == NULL)
 		*err = join(&errs);
-	else if ((*err = unchanged(c)) == NULL && listen_open(c, &errs) == -1)
+	else if ((*err = unchanged(c)) == NULL &&
+		 (certs_check(c, &errs) == -1 || listen_open(c, &errs) == -1))
 		*err = join(&errs);
 	strv_free(&errs);
 	if (*err != NULL) {

@@ -33,6 +33,8 @@ static void set_separator(struct load *, const struct node *, const char *,
     void *, const struct keydef *);
 static void set_backends(struct load *, const struct node *, const char *,
     void *, const struct keydef *);
+static void be_tls(
+    struct load *, const struct node *, const char *, struct conf_be *);
 static void set_url(struct load *, const struct node *, const char *, void *,
     const struct keydef *);
 static void set_headers(struct load *, const struct node *, const char *,
@@ -148,7 +150,7 @@ const struct keydef schema_top[] = {
 
 static const struct keydef schema_listen[] = {
     {"address", set_address, 0, 0, 0, NULL},
-    LATER("tls"),
+    {"tls", set_pair, offsetof(struct conf_listen, tls), 0, 0, NULL},
     END,
 };
 
@@ -161,6 +163,8 @@ static const struct keydef schema_tools[] = {
 };
 static const struct keydef schema_backend[] = {
     {"url", set_url, 0, 0, 0, NULL},
+    {"ca", set_pem, offsetof(struct conf_be, ca), 0, 64 * 1024, NULL},
+    {"cert", set_pair, offsetof(struct conf_be, cert), 0, 0, NULL},
     {"headers", set_headers, 0, 0, 32, NULL},
     {"timeout", set_duration, B(timeout), 1, DAY, NULL},
     {"max_time", set_duration, B(max_time), 1, 30 * DAY, NULL},
@@ -267,35 +271,33 @@ static void
 set_address(struct load *l, const struct node *n, const char *path, void *field,
     const struct keydef *d)
 {
-	struct conf_listen *cl, *other;
-	struct conf_listens *list = field;
+	const struct conf_listen *other;
+	struct conf_listen *cl = field;
 	const char *s, *why;
 
 	(void)d;
 	if ((s = node_string(l, n, path)) == NULL)
 		return;
-	cl = xcalloc(1, sizeof *cl);
 	if ((why = check_listen(s, cl)) != NULL) {
 		node_err(l, n, path, "%s: %s", s, why);
-		free(cl);
 		return;
 	}
-	TAILQ_FOREACH (other, list, entry)
-		if (strcmp(other->text, s) == 0) {
+	TAILQ_FOREACH (other, &l->conf->listens, entry)
+		if (other->text != NULL && strcmp(other->text, s) == 0) {
 			node_err(l, n, path, "%s is there twice", s);
-			free(cl);
 			return;
 		}
 	cl->text = xstrdup(s);
 	cl->pos.file = n->file;
 	cl->pos.line = n->line;
-	TAILQ_INSERT_TAIL(list, cl, entry);
 }
 
 static void
 set_listen(struct load *l, const struct node *n, const char *path, void *field,
     const struct keydef *d)
 {
+	struct conf_listens *list = field;
+	struct conf_listen *cl;
 	const struct node *kid;
 
 	if (node_list(l, n, path) == NULL)
@@ -313,7 +315,9 @@ set_listen(struct load *l, const struct node *n, const char *path, void *field,
 		}
 		if (node_get(kid, "address") == NULL)
 			node_err(l, kid, path, "has no address");
-		keys_walk(l, schema_listen, kid, path, field);
+		cl = xcalloc(1, sizeof *cl);
+		TAILQ_INSERT_TAIL(list, cl, entry);
+		keys_walk(l, schema_listen, kid, path, cl);
 	}
 }
 
@@ -388,17 +392,14 @@ set_url(struct load *l, const struct node *n, const char *path, void *field,
 		be->b.url = xstrdup(s);
 		return;
 	}
-	if (u.https)
-		node_err(l, n, path,
-		    "https:// to a backend is not built yet; use http:// to a "
-		    "host you trust the way to");
-	else if (strlen(s) > 2000)
+	if (strlen(s) > 2000)
 		node_err(l, n, path, "longer than 2000 characters");
 	be->b.url = xstrdup(s);
 	be->b.host = u.host;
 	be->b.port = u.port;
 	be->b.authority = u.authority;
 	be->b.target = u.target;
+	be->b.tls = u.https != 0;
 }
 
 static void
@@ -469,6 +470,31 @@ set_declare(struct load *l, const struct node *n, const char *path, void *field,
 	}
 }
 
+/* The texts of ca and cert go where the messages take them from. */
+static void
+be_tls(
+    struct load *l, const struct node *n, const char *path, struct conf_be *be)
+{
+	char full[KEY_PATHMAX];
+
+	be->b.ca = be->ca.text;
+	be->b.cert = be->cert.cert.text;
+	be->b.key = be->cert.key.text;
+	be->ca.text = be->cert.cert.text = be->cert.key.text = NULL;
+	if (be->b.tls || be->b.url == NULL)
+		return;
+	if (be->ca.how != NULL) {
+		keys_path(full, sizeof full, path, "ca");
+		node_err(l, node_get(n, "ca"), full,
+		    "the url is not https://, so nothing is checked");
+	}
+	if (be->cert.cert.how != NULL) {
+		keys_path(full, sizeof full, path, "cert");
+		node_err(l, node_get(n, "cert"), full,
+		    "the url is not https://, so nothing is shown");
+	}
+}
+
 static void
 set_backends(struct load *l, const struct node *n, const char *path,
     void *field, const struct keydef *d)
@@ -505,6 +531,7 @@ set_backends(struct load *l, const struct node *n, const char *path,
 		    node_get(kid, "command") == NULL &&
 		    node_get(kid, "rest") == NULL)
 			node_err(l, kid, full, "has no url");
+		be_tls(l, kid, full, be);
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
  * struct conf cut into what each process may know, and the ids of backends.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,6 @@
 
 /* Queued before a new child reads anything, so well below PEER_QUEUE_MAX. */
 #define SLICE_MAX (900 * 1024)
-
-typedef int (*slice_cb)(void *, uint32_t type, const struct msgdef *,
-    const void *msg, const struct conf_pos *, const char *name);
 
 struct measure {
 	struct load *load;
@@ -41,7 +39,10 @@ static void web_of(const struct conf *, struct conf_web *);
 static void auth_of(const struct conf *, struct conf_auth *);
 static int endpoints(const struct conf *, slice_cb, void *);
 static int backends(const struct conf *, slice_cb, void *);
-static int each(const struct conf *, uint8_t, slice_cb, void *);
+static int certificates(const struct conf *, slice_cb, void *);
+static int check_certificates(const struct conf *, slice_cb, void *);
+static int one_pair(const struct conf_pem *, const struct conf_pem *, char *,
+    char *, const char *, slice_cb, void *);
 static int measure_one(void *, uint32_t, const struct msgdef *, const void *,
     const struct conf_pos *, const char *);
 static int send_one(void *, uint32_t, const struct msgdef *, const void *,
@@ -130,9 +131,102 @@ backends(const struct conf *c, slice_cb cb, void *arg)
 	return 0;
 }
 
-/* Calls cb for every message of a role's slice, in order. */
+/* ---- certificates ---- */
+
 static int
-each(const struct conf *c, uint8_t role, slice_cb cb, void *arg)
+same_pair(const struct conf_listen *a, const struct conf_listen *b)
+{
+	return strcmp(a->tls.cert.text, b->tls.cert.text) == 0 &&
+	       strcmp(a->tls.key.text, b->tls.key.text) == 0;
+}
+
+/* The first listener with the same pair. */
+static const struct conf_listen *
+first_of(const struct conf *c, const struct conf_listen *cl)
+{
+	const struct conf_listen *other;
+
+	TAILQ_FOREACH (other, &c->listens, entry)
+		if (other->tls.cert.how != NULL && same_pair(other, cl))
+			return other;
+	return cl;
+}
+
+uint16_t
+slice_tls(const struct conf *c, const struct conf_listen *cl)
+{
+	const struct conf_listen *other, *first;
+	uint16_t n = 0;
+
+	if (cl->tls.cert.how == NULL)
+		return 0;
+	first = first_of(c, cl);
+	TAILQ_FOREACH (other, &c->listens, entry) {
+		n += other->tls.cert.how != NULL && first_of(c, other) == other;
+		if (other == first)
+			break;
+	}
+	return n;
+}
+
+/* key: NULL for a ca alone. */
+static int
+one_pair(const struct conf_pem *cert, const struct conf_pem *key, char *text,
+    char *keytext, const char *name, slice_cb cb, void *arg)
+{
+	struct conf_tls t = {NULL, NULL, text, keytext};
+	int rv;
+
+	xasprintf(&t.cert_at, "%s:%d: %s%s", cert->pos.file, cert->pos.line,
+	    name, key != NULL ? ".certificate" : "");
+	if (key != NULL)
+		xasprintf(&t.key_at, "%s:%d: %s.key", key->pos.file,
+		    key->pos.line, name);
+	rv = cb(arg, M_CONF_TLS, &def_conf_tls, &t, &cert->pos, name);
+	free(t.cert_at);
+	free(t.key_at);
+	return rv;
+}
+
+/* For workers: each pair once, as slice_tls counts them. */
+static int
+certificates(const struct conf *c, slice_cb cb, void *arg)
+{
+	const struct conf_listen *cl;
+
+	TAILQ_FOREACH (cl, &c->listens, entry)
+		if (cl->tls.cert.how != NULL && first_of(c, cl) == cl &&
+		    one_pair(&cl->tls.cert, &cl->tls.key, cl->tls.cert.text,
+			cl->tls.key.text, "listen.tls", cb, arg) == -1)
+			return -1;
+	return 0;
+}
+
+/* For worker -c: those, and what the backends have. */
+static int
+check_certificates(const struct conf *c, slice_cb cb, void *arg)
+{
+	const struct conf_be *be;
+	char name[KEY_PATHMAX];
+
+	if (certificates(c, cb, arg) == -1)
+		return -1;
+	TAILQ_FOREACH (be, &c->backends, entry) {
+		snprintf(name, sizeof name, "backends.%s.ca", be->b.name);
+		if (be->ca.how != NULL && one_pair(&be->ca, NULL, be->b.ca,
+					      NULL, name, cb, arg) == -1)
+			return -1;
+		snprintf(name, sizeof name, "backends.%s.cert", be->b.name);
+		if (be->cert.cert.how != NULL &&
+		    one_pair(&be->cert.cert, &be->cert.key, be->b.cert,
+			be->b.key, name, cb, arg) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+slice_each(const struct conf *c, uint8_t role, slice_cb cb, void *arg)
 {
 	const struct conf_pos top = {c->files.v[0], 1};
 	struct conf_web web;
@@ -156,9 +250,12 @@ each(const struct conf *c, uint8_t role, slice_cb cb, void *arg)
 		web_of(c, &web);
 		if (cb(arg, M_CONF_WEB, &def_conf_web, &web, &top, "web") ==
 			-1 ||
+		    certificates(c, cb, arg) == -1 ||
 		    backends(c, cb, arg) == -1)
 			return -1;
 		return endpoints(c, cb, arg);
+	case ROLE_CHECKER:
+		return check_certificates(c, cb, arg);
 	default:
 		return 0;
 	}
@@ -193,7 +290,7 @@ slice_check(struct load *l)
 
 	for (i = 0; i < sizeof roles && l->nerr == 0; i++) {
 		m.total = 0;
-		(void)each(l->conf, roles[i], measure_one, &m);
+		(void)slice_each(l->conf, roles[i], measure_one, &m);
 		if (l->nerr == 0 && m.total > SLICE_MAX)
 			load_err(l, l->conf->files.v[0], 1, "backends",
 			    "all of them together are larger than %d KiB",
@@ -218,7 +315,7 @@ slice_send(struct peer *peer, uint8_t role, uint32_t gen, const struct conf *c)
 	struct sender s = {peer};
 
 	if (peer_send(peer, M_PREPARE, 0, &def_m_gen, &g, -1) == -1 ||
-	    each(c, role, send_one, &s) == -1 ||
+	    slice_each(c, role, send_one, &s) == -1 ||
 	    peer_send(peer, M_CONF_END, 0, &def_m_gen, &g, -1) == -1)
 		return -1;
 	return 0;

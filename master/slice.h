@@ -11,6 +11,15 @@
 struct load;
 struct peer;
 
+/* Gets each message of a slice, in order; pos and name say where it stands. */
+typedef int (*slice_cb)(void *, uint32_t type, const struct msgdef *,
+    const void *msg, const struct conf_pos *pos, const char *name);
+/* Every message of a role's slice; -1 when cb says so. */
+int slice_each(const struct conf *, uint8_t role, slice_cb, void *);
+/* Which of the certificates in a worker's slice this listener shows, from 1;
+ * 0 for none. */
+uint16_t slice_tls(const struct conf *, const struct conf_listen *);
+
 /* Reports what is too large to be sent. */
 void slice_check(struct load *);
 /* Gives every backend its id: the one its effective definition has had since

@@ -13,6 +13,7 @@
 #include "bearer.h"
 #include "call.h"
 #include "compat.h"
+#include "getstream.h"
 #include "json.h"
 #include "log.h"
 #include "master.h"
@@ -166,6 +167,7 @@ on_revoked(struct peer *p, uint32_t id, void *msg, int fd)
 		fatalx("out of memory");
 	bearer_forget(r->kind, r->id);
 	calls_end(r->kind, r->id);
+	getstreams_end(r->kind, r->id);
 	if (joined && peer_send(p, A_ACK, 0, &def_a_ack, &ack, -1) == -1)
 		fatalx("can not acknowledge a revocation");
 }

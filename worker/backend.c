@@ -11,8 +11,10 @@
 #include "compat.h"
 #include "json.h"
 #include "log.h"
+#include "tls.h"
 #include "upstream.h"
 
+static void backend_tls(struct backend *);
 static int backend_literal(struct backend *);
 
 struct backend *
@@ -28,9 +30,7 @@ backend_new(struct conf_backend *conf)
 	TAILQ_INIT(&b->idle);
 	json_puts(&h, "Host: ");
 	json_puts(&h, b->conf.authority);
-	json_puts(&h, "\r\nContent-Type: application/json\r\n"
-		      "Accept: application/json, text/event-stream\r\n"
-		      "User-Agent: mcpgwd\r\n");
+	json_puts(&h, "\r\nUser-Agent: mcpgwd\r\n");
 	for (i = 0; i < b->conf.headers.n; i++) {
 		kv = (const struct kv *)b->conf.headers.p + i;
 		json_puts(&h, kv->name);
@@ -41,7 +41,28 @@ backend_new(struct conf_backend *conf)
 	if ((b->fixed = json_buf_take(&h, NULL)) == NULL)
 		fatalx("out of memory");
 	(void)backend_literal(b);
+	if (b->conf.tls)
+		backend_tls(b);
 	return b;
+}
+
+/* Without it no request is sent: the reason is told instead. The key stays with
+ * the library only. */
+static void
+backend_tls(struct backend *b)
+{
+	char err[TLS_ERRLEN];
+	int in_key;
+
+	b->tls = tls_config_client(b->conf.ca, b->conf.cert, b->conf.key, err,
+	    &in_key);
+	if (b->tls == NULL)
+		xasprintf(&b->trouble, "can not be reached by TLS: %s", err);
+	if (b->conf.key != NULL)
+		freezero(b->conf.key, strlen(b->conf.key));
+	b->conf.key = NULL;
+	free(b->conf.ca);
+	b->conf.ca = NULL;
 }
 
 static int
@@ -66,6 +87,8 @@ void
 backend_free(struct backend *b)
 {
 	upstream_close_idle(b);
+	tls_config_free(b->tls);
+	free(b->trouble);
 	wire_free(&def_conf_backend, &b->conf);
 	if (b->fixed != NULL)
 		freezero(b->fixed, strlen(b->fixed));

@@ -10,6 +10,7 @@
 
 #define BACKEND_ADDRS 8
 
+struct tls_config;
 struct upconn;
 TAILQ_HEAD(upconns, upconn);
 
@@ -19,6 +20,8 @@ struct backend {
 	struct sockaddr_storage addr[BACKEND_ADDRS];
 	size_t naddr;
 	int unresolved; /* the resolver found nothing */
+	struct tls_config *tls; /* https; NULL then: see trouble */
+	char *trouble; /* why the last connection was not trusted, or NULL */
 	struct upconns idle;
 	size_t nidle;
 	uint64_t calls, errors;

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authc.h"
+#include <event2/event.h>
+
 #include "call.h"
 #include "compat.h"
 #include "keeperc.h"
 #include "log.h"
 #include "notify.h"
+#include "peer.h"
 #include "policy.h"
 #include "question.h"
 #include "revoked.h"
@@ -21,7 +23,6 @@
 #include "view.h"
 
 #define STREAM_AFTER 5000  /* ms */
-#define COMMENT_TIME 15000 /* ms between keep-alive comments */
 #define BACKLOG_HIGH (64 * 1024)
 
 static void call_open(struct call *, const char *);
@@ -32,8 +33,13 @@ static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
 static void call_fail(struct call *, const char *);
 static void call_reply(struct call *, const char *, size_t);
+static int call_event(void *, const char *, size_t);
 static void call_gone(struct request *);
-static void call_drained(struct request *);
+static void call_left(void *);
+static void call_drained(void *);
+static int call_again(struct call *);
+static void call_resume(evutil_socket_t, short, void *);
+static void call_subscribed(const struct call *);
 static void call_finish(struct call *);
 static void call_free(struct call *);
 static void call_abandon(struct call *);
@@ -42,6 +48,7 @@ static int call_stream(struct call *);
 static void call_check(struct call *, uint64_t);
 
 static const struct upreq_ops ops = {call_message, call_done};
+static const struct evlog_ops log_ops = {call_left, call_drained, NULL};
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static uint64_t next_id;
 static size_t ncalls;
@@ -75,8 +82,17 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->json_ok = http_accepts(accept, "application/json");
 	c->sse_ok = http_accepts(accept, "text/event-stream") &&
 	    accept != NULL;
-	c->begun = c->heard = c->commented = mono_msec();
+	c->begun = c->heard = mono_msec();
 	c->subject = strdup(cs->session->subject);
+	c->client_revision = strdup(cs->session->revision);
+	c->asker.backend = c->backend;
+	c->asker.session = c->session;
+	c->asker.revision = c->revision;
+	c->asker.nonce = c->nonce;
+	c->asker.class = c->class;
+	c->asker.send = call_event;
+	c->asker.arg = c;
+	c->asker.open = &c->questions;
 	c->client_id = strndup(cs->rpc->id.p, cs->rpc->id.len);
 	c->client_idlen = cs->rpc->id.len;
 	if (token != NULL &&
@@ -89,8 +105,10 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->rq = rq;
 	rq->ctx = c;
 	rq->gone = call_gone;
-	rq->drained = call_drained;
+	if (cs->uri != NULL)
+		c->uri = strdup(cs->uri);
 	if (c->subject == NULL || c->client_id == NULL ||
+	    c->client_revision == NULL ||
 	    splice_request(c, cs) == -1) {
 		call_fail(c, "can not be asked: out of memory");
 		return;
@@ -130,7 +148,8 @@ call_opened(void *arg, const struct upsession *us, const char *why)
 static void
 call_send(struct call *c)
 {
-	struct upreq_head h = {"POST", c->session, c->revision, c->extra};
+	struct upreq_head h = {"POST", c->session, c->revision, NULL,
+	    c->extra};
 
 	c->up = upstream_send(c->backend, &h, c->body, c->bodylen, &ops, c);
 	if (c->up == NULL)
@@ -156,14 +175,19 @@ call_message(void *arg, const char *json, size_t len)
 		return call_answer(c, &r);
 	case RPC_NOTIFICATION:
 		c->heard = mono_msec();
-		if (strcmp(r.method, "notifications/progress") == 0 &&
-		    splice_progress(&b, c, &r) == 0)
-			(void)call_event(c, b.p, b.len);
+		if (strcmp(r.method, "notifications/progress") == 0) {
+			if (splice_progress(&b, c, &r) == 0)
+				(void)call_event(c, b.p, b.len);
+		} else if (strcmp(r.method, "notifications/message") == 0 ||
+		    strcmp(r.method, "notifications/elicitation/complete") == 0)
+			(void)call_event(c, json, len);
+		else if (strstr(r.method, "/list_changed") != NULL)
+			(void)keeperc_lists(c->backend->conf.id);
 		json_buf_free(&b);
 		return 0;
 	case RPC_REQUEST:
 		c->heard = mono_msec();
-		question_ask(c, &r);
+		question_ask(&c->asker, &r);
 		return 0;
 	case RPC_BAD:
 		break;
@@ -189,6 +213,8 @@ call_answer(struct call *c, const struct rpc *r)
 	json_putspan(&b, &m->val);
 	json_puts(&b, "}");
 	c->answered = 1;
+	if (r->result != NULL && c->uri != NULL)
+		call_subscribed(c);
 	if (b.err)
 		call_abandon(c);
 	else
@@ -203,6 +229,9 @@ call_done(void *arg, enum up_result res, int status)
 	struct call *c = arg;
 	char text[64], stale[512];
 
+	if (!c->answered && (res == UP_OK || res == UP_CLOSED) &&
+	    call_again(c) == 0)
+		return;
 	c->up = NULL;
 	if (c->answered) {
 		call_finish(c);
@@ -217,16 +246,16 @@ call_done(void *arg, enum up_result res, int status)
 		return;
 	}
 	c->backend->errors++;
-	if (res == UP_CONNECT || res == UP_ADDRESS)
+	if (res == UP_CONNECT || res == UP_ADDRESS || res == UP_TLS)
 		(void)keeperc_trouble(c->backend->conf.id, 1,
-		    up_strerror(res));
+		    up_strerror(c->backend, res));
 	if (res == UP_STATUS) {
 		snprintf(text, sizeof(text), "answered HTTP status %d", status);
 		call_fail(c, text);
 	} else if (res == UP_OK)
 		call_fail(c, "gave no answer");
 	else
-		call_fail(c, up_strerror(res));
+		call_fail(c, up_strerror(c->backend, res));
 }
 
 /* A tool that fails says so in its result, where the model can read it. */
@@ -269,48 +298,56 @@ call_fail(struct call *c, const char *why)
 static void
 call_reply(struct call *c, const char *json, size_t len)
 {
-	struct request *rq = c->rq;
+	struct request *rq;
 
-	if (rq == NULL)
-		return;
-	if (!rq->streaming && !c->json_ok && c->sse_ok)
+	if (c->rq != NULL && !c->json_ok && c->sse_ok)
 		(void)call_stream(c);
-	c->rq = NULL;
-	rq->gone = NULL;
-	rq->drained = NULL;
-	if (rq->streaming) {
-		(void)sse_send(rq, json, len);
-		reply_end(rq);
-	} else
+	if (c->log != NULL) {
+		(void)evlog_send(c->log, json, len);
+		evlog_end(c->log);
+		c->log = NULL;
+	} else if ((rq = c->rq) != NULL) {
+		c->rq = NULL;
+		rq->gone = NULL;
 		reply(rq, 200, "application/json", json, len);
+	}
 }
 
 static int
 call_stream(struct call *c)
 {
-	if (c->rq == NULL || !c->sse_ok)
+	struct request *rq = c->rq;
+
+	if (c->log != NULL)
+		return 0;
+	if (rq == NULL || !c->sse_ok)
 		return -1;
-	if (!c->rq->streaming)
-		reply_stream(c->rq, 200, "text/event-stream");
-	c->commented = mono_msec();
+	c->log = evlog_new(c->nonce, c->client_revision, &log_ops, c);
+	if (c->log == NULL)
+		return -1;
+	c->rq = NULL;
+	evlog_attach(c->log, rq);
 	return 0;
 }
 
-int
-call_event(struct call *c, const char *json, size_t len)
+/* Without a client the event waits in the log for its return. */
+static int
+call_event(void *arg, const char *json, size_t len)
 {
-	if (call_stream(c) == -1 || sse_send(c->rq, json, len) == -1)
+	struct call *c = arg;
+
+	if (call_stream(c) == -1)
 		return -1;
-	c->commented = mono_msec();
-	if (c->up != NULL && reply_backlog(c->rq) > BACKLOG_HIGH)
+	(void)evlog_send(c->log, json, len);
+	if (c->up != NULL && evlog_backlog(c->log) > BACKLOG_HIGH)
 		upreq_pause(c->up);
 	return 0;
 }
 
 static void
-call_drained(struct request *rq)
+call_drained(void *arg)
 {
-	struct call *c = rq->ctx;
+	struct call *c = arg;
 
 	if (c->up != NULL)
 		upreq_resume(c->up);
@@ -326,10 +363,73 @@ call_gone(struct request *rq)
 	struct call *c = rq->ctx;
 
 	c->rq = NULL;
+}
+
+static void
+call_left(void *arg)
+{
+	struct call *c = arg;
+
 	c->heard = mono_msec();
 	if (c->up != NULL)
 		upreq_resume(c->up);
-	questions_end(c);
+}
+
+/*
+ * The stream ended before the answer. Where the backend numbers its events it
+ * means to be asked again for the rest (SSE polling). 0 when it will be.
+ */
+static int
+call_again(struct call *c)
+{
+	struct timeval tv;
+	unsigned int retry;
+	const char *last = upreq_last(c->up, &retry);
+
+	if (*last == '\0' && c->last[0] == '\0')
+		return -1;
+	if (*last != '\0')
+		strlcpy(c->last, last, sizeof(c->last));
+	if (c->again == NULL)
+		c->again = event_new(peer_base(), -1, 0, call_resume, c);
+	if (c->again == NULL)
+		return -1;
+	c->up = NULL;
+	/* What the backend does to us we do to a client that knows it. */
+	if (call_stream(c) == 0)
+		evlog_pause(c->log);
+	tv.tv_sec = retry / 1000;
+	tv.tv_usec = retry % 1000 * 1000;
+	event_add(c->again, &tv);
+	return 0;
+}
+
+static void
+call_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct call *c = arg;
+	struct upreq_head h = {"GET", c->session, c->revision, c->last,
+	    c->extra};
+
+	(void)fd;
+	(void)what;
+	c->up = upstream_send(c->backend, &h, NULL, 0, &ops, c);
+	if (c->up == NULL)
+		call_fail(c, "can not be asked: out of memory");
+}
+
+/* The keeper sees to it that a session made anew watches the same. */
+static void
+call_subscribed(const struct call *c)
+{
+	struct k_soft m;
+
+	memset(&m, 0, sizeof(m));
+	memcpy(m.nonce, c->nonce, ID_LEN);
+	m.backend = c->backend->conf.id;
+	m.uri = c->uri;
+	m.on = c->kind == CALL_SUBSCRIBE;
+	(void)keeperc_subscribe(&m);
 }
 
 /* Ends the client's side without an answer: nothing must be said any more. */
@@ -338,13 +438,14 @@ call_abandon(struct call *c)
 {
 	struct request *rq = c->rq;
 
+	if (c->log != NULL)
+		evlog_end(c->log);
+	c->log = NULL;
 	if (rq == NULL)
 		return;
 	c->rq = NULL;
 	rq->gone = NULL;
-	rq->drained = NULL;
-	if (!rq->streaming)
-		reply_stream(rq, 200, "text/event-stream");
+	reply_stream(rq, 200, "text/event-stream");
 	reply_end(rq);
 }
 
@@ -362,29 +463,21 @@ call_finish(struct call *c)
 static void
 call_free(struct call *c)
 {
-	if (c->rq != NULL)
-		call_abandon(c);
-	questions_end(c);
+	call_abandon(c);
+	questions_end(&c->asker);
+	if (c->again != NULL)
+		event_free(c->again);
 	TAILQ_REMOVE(&calls, c, entry);
 	ncalls--;
 	free(c->subject);
+	free(c->client_revision);
+	free(c->uri);
 	free(c->client_id);
 	free(c->token);
 	free(c->extra);
 	if (c->body != NULL)
 		freezero(c->body, c->bodylen);
 	free(c);
-}
-
-struct call *
-call_find(uint64_t id)
-{
-	struct call *c;
-
-	TAILQ_FOREACH(c, &calls, entry)
-		if (c->id == id)
-			return c;
-	return NULL;
 }
 
 int
@@ -477,7 +570,8 @@ calls_detached(void)
 	size_t n = 0;
 
 	TAILQ_FOREACH(c, &calls, entry)
-		if (c->rq == NULL)
+		if (c->rq == NULL &&
+		    (c->log == NULL || !evlog_attached(c->log)))
 			n++;
 	return n;
 }
@@ -491,7 +585,7 @@ call_check(struct call *c, uint64_t now)
 {
 	const struct conf_backend *conf = &c->backend->conf;
 
-	if (c->questions > 0)
+	if (c->questions > 0 && c->log != NULL && evlog_attached(c->log))
 		c->heard = now;
 	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
@@ -501,15 +595,10 @@ call_check(struct call *c, uint64_t now)
 		call_fail(c, "did not answer in time");
 		return;
 	}
-	if (c->rq == NULL)
-		return;
-	if (!c->rq->streaming) {
-		if (now - c->begun >= STREAM_AFTER)
-			(void)call_stream(c);
-	} else if (now - c->commented >= COMMENT_TIME) {
-		(void)reply_chunk(c->rq, ":\n\n", 3);
-		c->commented = now;
-	}
+	if (c->log != NULL)
+		evlog_keepalive(c->log, now);
+	else if (now - c->begun >= STREAM_AFTER)
+		(void)call_stream(c);
 }
 
 void

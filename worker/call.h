@@ -8,23 +8,34 @@
 #include <sys/queue.h>
 
 #include "backend.h"
+#include "evlog.h"
 #include "json.h"
+#include "question.h"
 #include "request.h"
 #include "rpc.h"
 #include "session.h"
 #include "upsession.h"
 
-enum call_kind { CALL_TOOL, CALL_PROMPT, CALL_RESOURCE, CALL_COMPLETION };
+enum call_kind {
+	CALL_TOOL,
+	CALL_PROMPT,
+	CALL_RESOURCE,
+	CALL_COMPLETION,
+	CALL_SUBSCRIBE,
+	CALL_UNSUBSCRIBE,
+};
 
 struct call {
 	TAILQ_ENTRY(call) entry;
 	uint64_t id;	    /* ours: "<worker id>.<id>" upstream */
-	struct request *rq; /* NULL once the client has gone */
+	struct request *rq; /* NULL: the client has gone, or has a stream */
+	struct evlog *log;  /* the stream, once there is one */
 	enum call_kind kind;
 	struct backend *backend;
 	uint8_t class;
 	const struct endpoint *endpoint;
 	char *subject;
+	char *client_revision;
 	char *client_id; /* JSON, as the client wrote it */
 	size_t client_idlen;
 	char *token; /* progressToken, JSON; NULL: none asked for */
@@ -39,12 +50,15 @@ struct call {
 	char revision[16];
 	struct upwait *wait;
 	struct upreq *up;
+	struct event *again; /* to come back for the rest of an answer */
+	char last[256];	     /* from its event on */
 	uint64_t begun, heard; /* ms; heard: last sign of life */
-	uint64_t commented;    /* ms; last keep-alive */
 	int json_ok, sse_ok;   /* what the client accepts */
-	int questions;	       /* with the client now */
+	struct asker asker;
+	int questions;		     /* with the client now */
 	int retried;	       /* after a 404 */
 	int answered;
+	char *uri; /* CALL_SUBSCRIBE and CALL_UNSUBSCRIBE */
 };
 
 /* What is needed to begin one. Everything is copied. */
@@ -58,6 +72,7 @@ struct call_start {
 	 * top of params, or (ref) inside params.ref. NULL: none. */
 	const char *key, *value;
 	int ref;
+	const char *uri; /* CALL_SUBSCRIBE, CALL_UNSUBSCRIBE */
 };
 
 /* Sends the call on its way. The request is answered later, or at once when
@@ -65,12 +80,6 @@ struct call_start {
 void call_begin(struct request *, const struct call_start *);
 /* The client cancels: by its own id. 1 if it is one of this worker's. */
 int call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen);
-/* A message for the client of a call, on the call's own stream, which is
- * opened if need be. -1 when it can not be delivered. */
-int call_event(struct call *, const char *json, size_t len);
-/* By our own number. */
-struct call *call_find(uint64_t id);
-
 /* Ends what a revocation covers (REV_*). */
 void calls_end(uint8_t kind, const uint8_t id[ID_LEN]);
 /* Ends calls of users whose endpoint they may not use any more. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "getstream.h"
 #include "keeperc.h"
 #include "mcp.h"
 #include "policy.h"
@@ -17,7 +18,8 @@
 
 static struct view *call_view(const struct mcp *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
-    const char *, const char *, int);
+    const char *, const char *, const char *);
+static void call_resource(const struct mcp *, enum call_kind);
 static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
 static void unknown(const struct mcp *, const char *, const char *);
 
@@ -44,12 +46,14 @@ unknown(const struct mcp *m, const char *what, const char *name)
 
 static void
 call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
-    const char *key, const char *value, int ref)
+    const char *key, const char *value, const char *uri)
 {
 	struct call_start cs;
 
 	if (worker.conf.streams_per_user > 0 &&
-	    calls_of(m->session->subject) >= worker.conf.streams_per_user) {
+	    calls_of(m->session->subject) +
+		    getstreams_of(m->session->subject) >=
+		worker.conf.streams_per_user) {
 		reply_header(m->rq, "Retry-After", "1");
 		mcp_error(m->rq, 429, &m->rpc->id, RPC_SERVER,
 		    "too many requests of this user are open");
@@ -63,7 +67,8 @@ call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
 	cs.rpc = m->rpc;
 	cs.key = key;
 	cs.value = value;
-	cs.ref = ref;
+	cs.ref = kind == CALL_COMPLETION;
+	cs.uri = uri;
 	call_begin(m->rq, &cs);
 }
 
@@ -90,7 +95,7 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 		unknown(m, what, buf);
 		return;
 	}
-	call_start(m, it->backend, kind, "name", it->item->name, 0);
+	call_start(m, it->backend, kind, "name", it->item->name, NULL);
 }
 
 void
@@ -105,8 +110,9 @@ mcp_prompts_get(const struct mcp *m)
 	call_named(m, CAT_PROMPTS, CALL_PROMPT);
 }
 
-void
-mcp_resources_read(const struct mcp *m)
+/* A request about one resource goes to whoever has it. */
+static void
+call_resource(const struct mcp *m, enum call_kind kind)
 {
 	const struct json_span *uri = rpc_param(m->rpc, "uri");
 	struct backend *b;
@@ -120,12 +126,30 @@ mcp_resources_read(const struct mcp *m)
 	}
 	if ((v = call_view(m)) == NULL)
 		return;
-	if ((b = view_uri(v, buf)) == NULL) {
+	if ((b = view_uri(v, buf)) == NULL)
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
-		return;
-	}
-	call_start(m, b, CALL_RESOURCE, NULL, NULL, 0);
+	else
+		call_start(m, b, kind, NULL, NULL,
+		    kind == CALL_RESOURCE ? NULL : buf);
+}
+
+void
+mcp_resources_read(const struct mcp *m)
+{
+	call_resource(m, CALL_RESOURCE);
+}
+
+void
+mcp_subscribe(const struct mcp *m)
+{
+	call_resource(m, CALL_SUBSCRIBE);
+}
+
+void
+mcp_unsubscribe(const struct mcp *m)
+{
+	call_resource(m, CALL_UNSUBSCRIBE);
 }
 
 void
@@ -153,7 +177,7 @@ mcp_complete(const struct mcp *m)
 			unknown(m, "prompt", buf);
 		else
 			call_start(m, it->backend, CALL_COMPLETION, "name",
-			    it->item->name, 1);
+			    it->item->name, NULL);
 		return;
 	}
 	if (json_equals(&type, "ref/resource") &&
@@ -163,7 +187,7 @@ mcp_complete(const struct mcp *m)
 		if (b == NULL && (b = view_uri(view, buf)) == NULL)
 			unknown(m, "resource", buf);
 		else
-			call_start(m, b, CALL_COMPLETION, NULL, NULL, 0);
+			call_start(m, b, CALL_COMPLETION, NULL, NULL, NULL);
 		return;
 	}
 	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "catalog.h"
+#include "getstream.h"
 #include "keeperc.h"
 #include "log.h"
 #include "view.h"
@@ -131,6 +132,7 @@ catalog_take(int fd, uint32_t size)
 	catalog_free(entries, nentries);
 	entries = e;
 	nentries = n;
+	getstreams_after();
 	views_ready();
 	return 0;
 }

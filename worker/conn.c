@@ -28,12 +28,14 @@
 #define BODY_TIME     30000	  /* ms without the lowest rate */
 #define BODY_RATE     500	  /* bytes a second */
 #define STALL_TIME    60000	  /* ms in which a client must take something */
+#define TLS_TIME      10000 /* ms for its handshake */
 #define LINGER_TIME   2000
 #define SMALL_BODY    (64 * 1024) /* what anybody may send */
 #define MAX_LISTENERS 64
 
 static void conn_accept(evutil_socket_t, short, void *);
-static void conn_new(int, struct sockaddr_storage *, int);
+struct listener;
+static void conn_new(int, struct sockaddr_storage *, const struct listener *);
 static void conn_read(void *);
 static void conn_drained(void *);
 static void conn_input(struct conn *);
@@ -56,6 +58,7 @@ static struct listener {
 	struct event ev;
 	int fd;
 	int loopback;
+	struct tls_config *tls; /* NULL: plain */
 } listeners[MAX_LISTENERS];
 static size_t nlisteners;
 static int accepting = 1;
@@ -64,7 +67,7 @@ static struct request *spare; /* one kept, so that none is made per call */
 static char readbuf[READ_SIZE];
 
 void
-conn_listen(int fd, int loopback)
+conn_listen(int fd, int loopback, struct tls_config *tls)
 {
 	struct timeval tv = {1, 0};
 	struct listener *l;
@@ -77,6 +80,7 @@ conn_listen(int fd, int loopback)
 	l = &listeners[nlisteners++];
 	l->fd = fd;
 	l->loopback = loopback;
+	l->tls = tls;
 	event_assign(&l->ev, peer_base(), fd, EV_READ | EV_PERSIST, conn_accept,
 	    l);
 	event_add(&l->ev, NULL);
@@ -107,7 +111,7 @@ conn_accept(evutil_socket_t lfd, short what, void *arg)
 		}
 		return;
 	}
-	conn_new(fd, &ss, l->loopback);
+	conn_new(fd, &ss, l);
 	if (nconns >= conn_limit()) {
 		accepting = 0;
 		conn_room();
@@ -143,7 +147,7 @@ conn_room(void)
 }
 
 static void
-conn_new(int fd, struct sockaddr_storage *ss, int loopback)
+conn_new(int fd, struct sockaddr_storage *ss, const struct listener *l)
 {
 	struct sockaddr_in *sin = (struct sockaddr_in *)ss;
 	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
@@ -162,12 +166,42 @@ conn_new(int fd, struct sockaddr_storage *ss, int loopback)
 		inet_ntop(AF_INET6, &sin6->sin6_addr, c->addr, sizeof(c->addr));
 		c->loopback_peer = IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
 	}
-	c->loopback_listener = loopback;
+	c->loopback_listener = l->loopback;
 	c->deadline = mono_msec() + worker.conf.keepalive_timeout * 1000;
 	stream_open(&c->s, fd, conn_read, conn_drained, c);
+	if (l->tls != NULL) {
+		c->deadline = mono_msec() + TLS_TIME;
+		if (stream_tls_server(&c->s, l->tls) == -1) {
+			stream_close(&c->s);
+			free(c);
+			return;
+		}
+	}
 	TAILQ_INSERT_TAIL(&conns, c, entry);
 	nconns++;
 	worker.connections = nconns;
+}
+
+struct request *
+conn_pipe(int fd)
+{
+	struct conn *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return NULL;
+	}
+	stream_open(&c->s, fd, conn_read, conn_drained, c);
+	TAILQ_INSERT_TAIL(&conns, c, entry);
+	nconns++;
+	if ((c->rq = request_new(c)) == NULL) {
+		conn_close(c);
+		return NULL;
+	}
+	c->state = CONN_BUSY;
+	c->close_after = 1;
+	c->rq->streaming = 1;
+	return c->rq;
 }
 
 size_t
@@ -420,6 +454,10 @@ conn_drained(void *arg)
 		c->rq->drained(c->rq);
 	else if (c->rq == NULL && c->close_after && c->state != CONN_LINGER)
 		conn_linger(c);
+	else if (c->state == CONN_HEAD && c->inlen == 0)
+		/* The handshake of TLS may just have ended. */
+		c->deadline = mono_msec() +
+		    worker.conf.keepalive_timeout * 1000;
 }
 
 /* Close so that the client gets all of the answer: no reset while its last
@@ -427,7 +465,7 @@ conn_drained(void *arg)
 static void
 conn_linger(struct conn *c)
 {
-	shutdown(c->s.fd, SHUT_WR);
+	stream_shutdown(&c->s);
 	c->state = CONN_LINGER;
 	c->deadline = mono_msec() + LINGER_TIME;
 	c->inlen = 0;

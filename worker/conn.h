@@ -14,7 +14,7 @@
 enum conn_state {
 	CONN_HEAD, /* waiting for or reading a head */
 	CONN_BODY,
-	CONN_BUSY,   /* a request is with its handler */
+	CONN_BUSY, /* a request is with its handler */
 	CONN_LINGER, /* shut down for writing, reading to end of file */
 };
 
@@ -28,7 +28,7 @@ struct conn {
 	struct http_chunk chunk;
 	struct request *rq;
 	uint64_t deadline; /* ms, mono; 0 none */
-	uint64_t rate_at;  /* CONN_BODY: when bytes were last counted */
+	uint64_t rate_at; /* CONN_BODY: when bytes were last counted */
 	size_t rate_bytes;
 	struct json_buf *extra; /* header lines for the next reply */
 	size_t stalled; /* output that did not shrink, since when */
@@ -40,8 +40,11 @@ struct conn {
 	char addr[INET6_ADDRSTRLEN];
 };
 
-/* A listening socket from master. */
-void conn_listen(int fd, int loopback);
+/* A listening socket from master; tls: NULL for plain HTTP. */
+void conn_listen(int fd, int loopback, struct tls_config *tls);
+/* A request whose answer goes to another worker, over a socketpair: a stream
+ * without any head. fd is taken; NULL when memory is out. */
+struct request *conn_pipe(int fd);
 /* Stop accepting, close what is idle: now (stop) or after its time. */
 void conn_drain(int stop);
 size_t conn_count(void);

@@ -100,7 +100,8 @@ hs_initialize(uint8_t class, size_t *len)
 static int
 hs_send(struct handshake *h)
 {
-	struct upreq_head head = {"POST", h->session, h->revision, NULL};
+	struct upreq_head head = {"POST", h->session, h->revision, NULL,
+	    NULL};
 
 	h->up = upstream_send(h->backend, &head, h->body, h->bodylen, &ops, h);
 	return h->up == NULL ? -1 : 0;
@@ -157,7 +158,7 @@ hs_done(void *arg, enum up_result res, int status)
 		hs_finish(h, status >= 500 ? HS_DOWN : HS_REFUSED, text);
 	} else if (res != UP_OK)
 		hs_finish(h, res == UP_BAD ? HS_BAD : HS_DOWN,
-		    up_strerror(res));
+		    up_strerror(h->backend, res));
 	else if (h->error != NULL)
 		hs_finish(h, HS_REFUSED, h->error);
 	else if (h->result == NULL)

@@ -146,17 +146,22 @@ init_free(struct session *s)
 	strv_free(&s->extensions);
 }
 
-/* A backend that has not been heard of yet may still offer anything. */
+/* What may come with a later catalog is announced too: an empty list does no
+ * harm, a capability that appears in mid-session is never noticed. */
 static void
 init_caps(struct json_buf *b, uint32_t caps)
 {
-	json_puts(b, "{\"tools\":{}");
+	json_puts(b, "{\"tools\":{\"listChanged\":true}");
 	if (caps & CAP_PROMPTS)
-		json_puts(b, ",\"prompts\":{}");
-	if (caps & CAP_RESOURCES)
-		json_puts(b, ",\"resources\":{}");
+		json_puts(b, ",\"prompts\":{\"listChanged\":true}");
+	if (caps & CAP_RESOURCES) {
+		json_puts(b, ",\"resources\":{\"listChanged\":true");
+		json_puts(b, caps & CAP_SUBSCRIBE ? ",\"subscribe\":true}" : "}");
+	}
 	if (caps & CAP_COMPLETIONS)
 		json_puts(b, ",\"completions\":{}");
+	if (caps & CAP_LOGGING)
+		json_puts(b, ",\"logging\":{}");
 	json_puts(b, "}");
 }
 

@@ -14,17 +14,21 @@
 #include "compat.h"
 #include "keeper.h"
 #include "lease.h"
+#include "spread.h"
 #include "log.h"
 #include "master.h"
 #include "priv.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "soft.h"
+#include "tls.h"
 #include "upstream.h"
 #include "worker.h"
 
 struct link {
 	LIST_ENTRY(link) entry;
 	struct peer *peer;
+	uint64_t catalog; /* version in use there */
 };
 
 static void on_prepare(struct peer *, uint32_t, void *, int);
@@ -44,7 +48,15 @@ static void on_trouble(struct peer *, uint32_t, void *, int);
 static void on_class(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
 static void on_ack(struct peer *, uint32_t, void *, int);
+static void on_claim(struct peer *, uint32_t, void *, int);
+static void on_lists(struct peer *, uint32_t, void *, int);
+static void on_level(struct peer *, uint32_t, void *, int);
+static void on_subscribe(struct peer *, uint32_t, void *, int);
+static void on_roots(struct peer *, uint32_t, void *, int);
+static void on_resume(struct peer *, uint32_t, void *, int);
+static struct peer *link_find(uint64_t);
 static void on_addrs(struct peer *, uint32_t, void *, int);
+static void keeper_acked(void);
 static void worker_gone(struct peer *);
 static void worker_bad(struct peer *, const char *);
 static void resolver_gone(struct peer *);
@@ -71,6 +83,12 @@ static const struct peer_rule worker_rules[] = {
 	{K_END, &def_k_end, PEER_ANY, 0, on_end},
 	{K_TROUBLE, &def_k_trouble, PEER_ANY, 0, on_trouble},
 	{K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+	{K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
+	{K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
+	{K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
+	{K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+	{K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
+	{K_RESUME, &def_k_resume, PEER_ANY, 0, on_resume},
 };
 static const struct peer_rule resolver_rules[] = {
 	{R_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
@@ -83,6 +101,7 @@ static const struct peer_class resolver_class = {
 static LIST_HEAD(, link) links = LIST_HEAD_INITIALIZER(links);
 static struct peer *resolver;
 static uint32_t preparing; /* generation whose slice is coming */
+static uint64_t told;	   /* catalog whose changes clients know of */
 
 void
 keeper_main(const struct m_start *start)
@@ -90,6 +109,7 @@ keeper_main(const struct m_start *start)
 	struct timeval tv = {1, 0};
 	struct event *tick;
 
+	tls_init();
 	priv_drop(start);
 	master_open(master_rules,
 	    sizeof(master_rules) / sizeof(master_rules[0]));
@@ -195,8 +215,11 @@ worker_gone(struct peer *p)
 	struct link *l = peer_ctx(p);
 
 	lease_gone(p);
+	soft_gone(p);
+	level_gone(p);
 	LIST_REMOVE(l, entry);
 	free(l);
+	keeper_acked();
 }
 
 static void
@@ -252,6 +275,7 @@ on_end(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)fd;
 	lease_end(((struct k_end *)msg)->nonce, 0);
+	soft_end(((struct k_end *)msg)->nonce);
 }
 
 static void
@@ -277,11 +301,108 @@ on_class(struct peer *p, uint32_t id, void *msg, int fd)
 static void
 on_ack(struct peer *p, uint32_t id, void *msg, int fd)
 {
+	struct link *l = peer_ctx(p);
+
 	(void)id;
 	(void)fd;
-	log_debug("worker %llu has catalog %llu",
-	    (unsigned long long)peer_id(p),
-	    (unsigned long long)((struct k_catalog *)msg)->version);
+	l->catalog = ((struct k_catalog *)msg)->version;
+	keeper_acked();
+}
+
+/* Clients are told of a change once no worker can show them the old lists. */
+static void
+keeper_acked(void)
+{
+	struct k_catalog m = {shelf_version(), 0};
+	struct link *l;
+
+	if (told == m.version)
+		return;
+	LIST_FOREACH(l, &links, entry)
+		if (l->catalog < m.version)
+			return;
+	told = m.version;
+	keeper_all(K_CHANGED, &def_k_catalog, &m, -1);
+}
+
+static void
+on_claim(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_claim *m = msg;
+
+	(void)id;
+	(void)fd;
+	soft_claim(p, m);
+	lease_claimed(m->nonce);
+}
+
+static void
+on_lists(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	shelf_lists(((struct k_trouble *)msg)->backend);
+}
+
+static void
+on_level(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)fd;
+	soft_level(msg);
+	level_spread(p, id, msg);
+}
+
+static void
+on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	soft_subscribe(msg);
+}
+
+static void
+on_roots(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	roots_spread(((struct k_end *)msg)->nonce);
+}
+
+static struct peer *
+link_find(uint64_t wid)
+{
+	struct link *l;
+
+	LIST_FOREACH(l, &links, entry)
+		if (peer_id(l->peer) == wid)
+			return l->peer;
+	return NULL;
+}
+
+/* A pair of sockets between two workers: bulk does not go through here. */
+static void
+on_resume(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_resume *m = msg;
+	struct peer *other = link_find(m->worker);
+	int sv[2];
+
+	(void)fd;
+	if (other == NULL ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		sv) == -1) {
+		(void)peer_send(p, K_NOPIPE, id, NULL, NULL, -1);
+		return;
+	}
+	if (peer_send(other, K_RESUME, 0, &def_k_resume, m, sv[0]) == -1) {
+		close(sv[0]);
+		close(sv[1]);
+		(void)peer_send(p, K_NOPIPE, id, NULL, NULL, -1);
+	} else if (peer_send(p, K_PIPE, id, NULL, NULL, sv[1]) == -1)
+		close(sv[1]);
 }
 
 /* To the worker it names, or to all others. */
@@ -365,4 +486,5 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	upstream_tick();
 	lease_tick();
 	shelf_tick();
+	soft_tick();
 }

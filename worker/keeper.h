@@ -23,6 +23,12 @@ void shelf_addrs(struct k_addrs *);
 void shelf_greet(struct peer *);
 /* A worker saw a backend fail: look soon. */
 void shelf_trouble(uint32_t backend, int unreachable, const char *why);
+/* A backend says that its lists have changed. */
+void shelf_lists(uint32_t backend);
+/* Of the newest catalog. */
+uint64_t shelf_version(void);
+/* The backend, and has it this capability (CAP_*) for clients of any class? */
+struct backend *shelf_backend(uint32_t id, uint32_t cap);
 /* Clients of this class have come. */
 void shelf_class(uint8_t class);
 void shelf_tick(void);

@@ -9,10 +9,13 @@
 #include "call.h"
 #include "catalog.h"
 #include "compat.h"
+#include "getstream.h"
 #include "keeperc.h"
+#include "level.h"
 #include "log.h"
 #include "peer.h"
 #include "question.h"
+#include "resume.h"
 #include "upsession.h"
 #include "worker.h"
 
@@ -21,12 +24,27 @@ static void on_catalog(struct peer *, uint32_t, void *, int);
 static void on_addrs(struct peer *, uint32_t, void *, int);
 static void on_session(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
+static void on_release(struct peer *, uint32_t, void *, int);
+static void on_open(struct peer *, uint32_t, void *, int);
+static void on_changed(struct peer *, uint32_t, void *, int);
+static void on_done(struct peer *, uint32_t, void *, int);
+static void on_resume(struct peer *, uint32_t, void *, int);
+static void on_pipe(struct peer *, uint32_t, void *, int);
+static void on_nopipe(struct peer *, uint32_t, void *, int);
+static int tell(uint32_t, uint32_t, const struct msgdef *, const void *);
 
 static const struct peer_rule rules[] = {
 	{K_CATALOG, &def_k_catalog, PEER_ANY, 1, on_catalog},
 	{K_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
 	{K_SESSION, &def_k_session, PEER_ANY, 0, on_session},
 	{K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+	{K_RELEASE, &def_k_claim, PEER_ANY, 0, on_release},
+	{K_OPEN, &def_k_lease, PEER_ANY, 0, on_open},
+	{K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
+	{K_DONE, NULL, PEER_ANY, 0, on_done},
+	{K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
+	{K_PIPE, NULL, PEER_ANY, 1, on_pipe},
+	{K_NOPIPE, NULL, PEER_ANY, 0, on_nopipe},
 };
 static const struct peer_class keeper_class = {
     "keeper", rules, sizeof(rules) / sizeof(rules[0]), 1, keeper_gone, NULL};
@@ -40,6 +58,8 @@ keeperc_channel(int fd)
 		peer_free(keeper);
 		keeper = NULL;
 		upsession_keeper_gone();
+		resume_keeper_gone();
+		level_keeper_gone();
 	}
 	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
 	if (keeper == NULL) {
@@ -48,6 +68,7 @@ keeperc_channel(int fd)
 	}
 	upsession_reput();
 	catalog_reask();
+	getstream_reclaim();
 }
 
 int
@@ -63,6 +84,8 @@ keeper_gone(struct peer *p)
 		return;
 	keeper = NULL;
 	upsession_keeper_gone();
+	resume_keeper_gone();
+	level_keeper_gone();
 }
 
 static void
@@ -114,28 +137,90 @@ on_relay(struct peer *p, uint32_t id, void *msg, int fd)
 		    (char *)m->body.p, m->body.len);
 }
 
+static void
+on_release(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	getstream_release(msg);
+}
+
+static void
+on_open(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	getstream_upstream(msg);
+}
+
+static void
+on_changed(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)msg;
+	(void)fd;
+	getstreams_tell();
+}
+
+static void
+on_done(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)msg;
+	(void)fd;
+	level_done(id);
+}
+
+static void
+on_resume(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	resume_serve(msg, fd);
+}
+
+static void
+on_pipe(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)msg;
+	resume_pipe(id, fd);
+}
+
+static void
+on_nopipe(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)msg;
+	(void)fd;
+	resume_pipe(id, -1);
+}
+
+static int
+tell(uint32_t type, uint32_t id, const struct msgdef *def, const void *msg)
+{
+	return keeper == NULL ? -1 : peer_send(keeper, type, id, def, msg, -1);
+}
+
 int
 keeperc_lease(uint32_t id, const struct k_lease *m)
 {
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_LEASE, id, &def_k_lease, m, -1);
+	return tell(K_LEASE, id, &def_k_lease, m);
 }
 
 int
 keeperc_put(const struct k_lease *m)
 {
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_PUT, 0, &def_k_lease, m, -1);
+	return tell(K_PUT, 0, &def_k_lease, m);
 }
 
 int
 keeperc_fail(const struct k_lease *m)
 {
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_FAIL, 0, &def_k_lease, m, -1);
+	return tell(K_FAIL, 0, &def_k_lease, m);
 }
 
 int
@@ -144,9 +229,16 @@ keeperc_end(const uint8_t nonce[ID_LEN])
 	struct k_end m;
 
 	memcpy(m.nonce, nonce, ID_LEN);
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_END, 0, &def_k_end, &m, -1);
+	return tell(K_END, 0, &def_k_end, &m);
+}
+
+int
+keeperc_roots(const uint8_t nonce[ID_LEN])
+{
+	struct k_end m;
+
+	memcpy(m.nonce, nonce, ID_LEN);
+	return tell(K_ROOTS, 0, &def_k_end, &m);
 }
 
 int
@@ -155,9 +247,9 @@ keeperc_trouble(uint32_t backend, int unreachable, const char *why)
 	struct k_trouble m = {backend, unreachable, NULL};
 	int r;
 
-	if (keeper == NULL || (m.why = strdup(why)) == NULL)
+	if ((m.why = strdup(why)) == NULL)
 		return -1;
-	r = peer_send(keeper, K_TROUBLE, 0, &def_k_trouble, &m, -1);
+	r = tell(K_TROUBLE, 0, &def_k_trouble, &m);
 	free(m.why);
 	return r;
 }
@@ -167,15 +259,43 @@ keeperc_class(uint8_t class)
 {
 	struct k_class m = {class};
 
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_CLASS, 0, &def_k_class, &m, -1);
+	return tell(K_CLASS, 0, &def_k_class, &m);
 }
 
 int
 keeperc_relay(struct k_relay *m)
 {
-	return keeper == NULL ?
-	    -1 :
-	    peer_send(keeper, K_RELAY, 0, &def_k_relay, m, -1);
+	return tell(K_RELAY, 0, &def_k_relay, m);
+}
+
+int
+keeperc_claim(const struct k_claim *m)
+{
+	return tell(K_CLAIM, 0, &def_k_claim, m);
+}
+
+int
+keeperc_lists(uint32_t backend)
+{
+	struct k_trouble m = {backend, 0, NULL};
+
+	return tell(K_LISTS, 0, &def_k_trouble, &m);
+}
+
+int
+keeperc_level(uint32_t id, const struct k_soft *m)
+{
+	return tell(K_LEVEL, id, &def_k_soft, m);
+}
+
+int
+keeperc_subscribe(const struct k_soft *m)
+{
+	return tell(K_SUBSCRIBE, 0, &def_k_soft, m);
+}
+
+int
+keeperc_resume(uint32_t id, const struct k_resume *m)
+{
+	return tell(K_RESUME, id, &def_k_resume, m);
 }

@@ -13,8 +13,16 @@ int keeperc_lease(uint32_t id, const struct k_lease *);
 int keeperc_put(const struct k_lease *);
 int keeperc_fail(const struct k_lease *);
 int keeperc_end(const uint8_t nonce[ID_LEN]);
+/* The client's roots have changed: upstream sessions are told. */
+int keeperc_roots(const uint8_t nonce[ID_LEN]);
 int keeperc_trouble(uint32_t backend, int unreachable, const char *why);
 int keeperc_class(uint8_t class);
 int keeperc_relay(struct k_relay *);
+int keeperc_claim(const struct k_claim *);
+int keeperc_lists(uint32_t backend);
+/* Comes back as level_done(id). */
+int keeperc_level(uint32_t id, const struct k_soft *);
+int keeperc_subscribe(const struct k_soft *);
+int keeperc_resume(uint32_t id, const struct k_resume *);
 
 #endif

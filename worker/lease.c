@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "lease.h"
 #include "log.h"
+#include "soft.h"
 
 #define BUCKETS	    4096
 #define MAX_ENTRIES 65536
@@ -41,6 +42,7 @@ static void lease_answer(struct peer *, uint32_t, const struct lease *);
 static void lease_refuse(struct peer *, uint32_t);
 static void lease_pass(struct lease *);
 static void lease_free(struct lease *);
+static void lease_open(const struct lease *);
 static size_t hash(const uint8_t *);
 
 static LIST_HEAD(, lease) table[BUCKETS];
@@ -88,9 +90,11 @@ lease_grant(struct lease *l, struct peer *p, uint32_t id)
 
 	memset(&m, 0, sizeof(m));
 	m.leased = 1;
+	soft_fill(l->nonce, l->backend, &m);
 	l->holder = p;
 	l->deadline = mono_msec() + LEASE_TIME;
 	(void)peer_send(p, K_SESSION, id, &def_k_session, &m, -1);
+	free(m.uris.v);
 }
 
 static void
@@ -183,6 +187,47 @@ lease_put(struct peer *p, const struct k_lease *k)
 		lease_answer(w->peer, w->id, l);
 		free(w);
 	}
+	lease_open(l);
+}
+
+/* Whoever has the client's GET stream opens the one of this session. */
+static void
+lease_open(const struct lease *l)
+{
+	struct peer *owner = soft_owner(l->nonce);
+	struct k_lease m;
+
+	if (owner == NULL || l->session == NULL)
+		return;
+	memset(&m, 0, sizeof(m));
+	memcpy(m.nonce, l->nonce, ID_LEN);
+	m.backend = l->backend;
+	m.class = l->class;
+	m.session = l->session;
+	m.revision = l->revision;
+	(void)peer_send(owner, K_OPEN, 0, &def_k_lease, &m, -1);
+}
+
+void
+lease_each(const uint8_t nonce[ID_LEN], void (*cb)(void *, uint32_t,
+    const char *, const char *), void *arg)
+{
+	struct lease *l;
+
+	LIST_FOREACH(l, &table[hash(nonce)], entry)
+		if (l->session != NULL &&
+		    memcmp(l->nonce, nonce, ID_LEN) == 0)
+			cb(arg, l->backend, l->session, l->revision);
+}
+
+void
+lease_claimed(const uint8_t nonce[ID_LEN])
+{
+	struct lease *l;
+
+	LIST_FOREACH(l, &table[hash(nonce)], entry)
+		if (memcmp(l->nonce, nonce, ID_LEN) == 0)
+			lease_open(l);
 }
 
 /* Each waiter is told: a backend that refuses one will refuse the next. */

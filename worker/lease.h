@@ -18,6 +18,11 @@ void lease_fail(struct peer *, const struct k_lease *);
 void lease_end(const uint8_t nonce[ID_LEN], uint32_t backend_or_0);
 /* The channel to a worker is gone: its leases pass on. */
 void lease_gone(struct peer *);
+/* A worker has the client's GET stream now: it is told of every session. */
+void lease_claimed(const uint8_t nonce[ID_LEN]);
+/* Calls cb for each upstream session of a client session. */
+void lease_each(const uint8_t nonce[ID_LEN], void (*cb)(void *,
+    uint32_t backend, const char *session, const char *revision), void *arg);
 /* Each second: leases that ran out, sessions nobody has used. */
 void lease_tick(void);
 size_t lease_count(uint32_t backend);

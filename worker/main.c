@@ -1,6 +1,6 @@
 /*
  * worker: the process that serves clients; with -k the keeper, with -r the
- * resolver.
+ * resolver, with -c a look at the certificates of a config.
  */
 #include <event2/event.h>
 
@@ -25,7 +25,7 @@ static struct event_base *base_new(void);
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: worker [-k | -r]\n"
+	fprintf(stderr, "usage: worker [-c | -k | -r]\n"
 			"started by mcpgwd only\n");
 	exit(2);
 }
@@ -55,8 +55,11 @@ main(int argc, char *argv[])
 	uint8_t digest[DIGEST_LEN];
 	int ch;
 
-	while ((ch = getopt(argc, argv, "kr")) != -1) {
+	while ((ch = getopt(argc, argv, "ckr")) != -1) {
 		switch (ch) {
+		case 'c':
+			role = ROLE_CHECKER;
+			break;
 		case 'k':
 			role = ROLE_KEEPER;
 			break;
@@ -87,6 +90,9 @@ main(int argc, char *argv[])
 		break;
 	case ROLE_RESOLVER:
 		resolver_main(&start);
+		break;
+	case ROLE_CHECKER:
+		checker_main(&start);
 		break;
 	default:
 		worker_main(&start);

@@ -9,7 +9,9 @@
 #include "call.h"
 #include "compat.h"
 #include "era.h"
+#include "getstream.h"
 #include "keeperc.h"
+#include "level.h"
 #include "mcp.h"
 #include "oauth.h"
 #include "policy.h"
@@ -31,6 +33,7 @@ static void mcp_message(struct request *, const struct proof *, struct rpc *,
     enum rpc_kind);
 static void mcp_waited(void *);
 static void mcp_wait_gone(struct request *);
+static void mcp_get(struct request *, const struct proof *);
 static void mcp_delete(struct request *, const struct proof *);
 static void mcp_deleted(void *, void *);
 static void mcp_delete_gone(struct request *);
@@ -39,6 +42,7 @@ static const struct session *mcp_session(struct request *,
 static int mcp_version(struct request *, const struct json_span *);
 static int mcp_media(struct request *);
 static void mcp_ping(const struct mcp *);
+static void mcp_roots(const struct mcp *);
 static void mcp_accepted(const struct mcp *);
 
 static const struct method methods[] = {
@@ -51,7 +55,11 @@ static const struct method methods[] = {
 	{"prompts/list", RPC_REQUEST, mcp_prompts_list},
 	{"prompts/get", RPC_REQUEST, mcp_prompts_get},
 	{"completion/complete", RPC_REQUEST, mcp_complete},
+	{"logging/setLevel", RPC_REQUEST, mcp_set_level},
+	{"resources/subscribe", RPC_REQUEST, mcp_subscribe},
+	{"resources/unsubscribe", RPC_REQUEST, mcp_unsubscribe},
 	{"notifications/cancelled", RPC_NOTIFICATION, mcp_cancelled},
+	{"notifications/roots/list_changed", RPC_NOTIFICATION, mcp_roots},
 };
 
 void
@@ -113,10 +121,7 @@ mcp_request(struct request *rq)
 		mcp_delete(rq, proof);
 		break;
 	default:
-		/* The specification's answer where no stream is offered. */
-		reply_header(rq, "Allow", "POST, DELETE, OPTIONS");
-		mcp_error(rq, 405, NULL, RPC_SERVER,
-		    "no stream is offered here");
+		mcp_get(rq, proof);
 		break;
 	}
 }
@@ -270,9 +275,36 @@ mcp_wait_gone(struct request *rq)
 }
 
 static void
+mcp_get(struct request *rq, const struct proof *proof)
+{
+	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
+	const struct session *s;
+
+	if (accept == NULL || !http_accepts(accept, "text/event-stream")) {
+		mcp_error(rq, 406, NULL, RPC_SERVER,
+		    "Accept must take text/event-stream");
+		return;
+	}
+	if ((s = mcp_session(rq, proof, NULL)) == NULL ||
+	    mcp_version(rq, NULL) == -1)
+		return;
+	if (rq->head.method == HTTP_HEAD)
+		reply(rq, 200, "text/event-stream", NULL, 0);
+	else
+		getstream_begin(rq, proof, s);
+}
+
+static void
 mcp_ping(const struct mcp *m)
 {
 	mcp_result(m->rq, &m->rpc->id, "{}", 2);
+}
+
+static void
+mcp_roots(const struct mcp *m)
+{
+	(void)keeperc_roots(m->session->nonce);
+	mcp_accepted(m);
 }
 
 static void

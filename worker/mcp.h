@@ -46,6 +46,8 @@ void mcp_tools_call(const struct mcp *);
 void mcp_prompts_get(const struct mcp *);
 void mcp_resources_read(const struct mcp *);
 void mcp_complete(const struct mcp *);
+void mcp_subscribe(const struct mcp *);
+void mcp_unsubscribe(const struct mcp *);
 void mcp_cancelled(const struct mcp *);
 
 #endif

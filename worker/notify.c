@@ -15,6 +15,8 @@
 #define NOTE_TIME 10 /* s */
 
 struct note {
+	void (*done)(void *);
+	void *arg;
 	struct upreq *up;
 	struct event *timer;
 	char *body;
@@ -31,24 +33,36 @@ void
 notify_post(struct backend *b, const char *method, const char *session,
     const char *revision, char *body, size_t len)
 {
-	struct upreq_head h = {method, session, revision, NULL};
+	(void)notify_ask(b, method, session, revision, body, len, NULL, NULL);
+}
+
+int
+notify_ask(struct backend *b, const char *method, const char *session,
+    const char *revision, char *body, size_t len, void (*done)(void *),
+    void *arg)
+{
+	struct upreq_head h = {method, session, revision, NULL, NULL};
 	struct timeval tv = {NOTE_TIME, 0};
 	struct note *n;
 
 	if ((n = calloc(1, sizeof(*n))) == NULL) {
 		free(body);
-		return;
+		return -1;
 	}
+	n->done = done;
+	n->arg = arg;
 	n->body = body;
 	n->timer = event_new(peer_base(), -1, 0, note_timeout, n);
 	n->up = upstream_send(b, &h, body, len, &ops, n);
 	if (n->timer == NULL || n->up == NULL) {
 		if (n->up != NULL)
 			upreq_cancel(n->up);
+		n->done = NULL;
 		note_free(n);
-		return;
+		return -1;
 	}
 	event_add(n->timer, &tv);
+	return 0;
 }
 
 static int
@@ -84,6 +98,8 @@ note_free(struct note *n)
 {
 	if (n->timer != NULL)
 		event_free(n->timer);
+	if (n->done != NULL)
+		n->done(n->arg);
 	free(n->body);
 	free(n);
 }
@@ -125,26 +141,4 @@ trace_headers(const struct http_head *h)
 		json_puts(&b, "\r\n");
 	}
 	return json_buf_take(&b, NULL);
-}
-
-/* A backend may break its JSON over lines, outside of strings; data lines may
- * not hold a line end. */
-int
-sse_send(struct request *rq, const char *json, size_t len)
-{
-	struct json_buf b = {0};
-	size_t i, from = 0;
-	int r;
-
-	json_puts(&b, "event: message\ndata: ");
-	for (i = 0; i < len; i++)
-		if (json[i] == '\n' || json[i] == '\r') {
-			json_put(&b, json + from, i - from);
-			from = i + 1;
-		}
-	json_put(&b, json + from, len - from);
-	json_puts(&b, "\n\n");
-	r = b.err ? -1 : reply_chunk(rq, b.p, b.len);
-	json_buf_free(&b);
-	return r;
 }

@@ -9,12 +9,15 @@
  * method "DELETE" with body NULL ends the session. */
 void notify_post(struct backend *, const char *method, const char *session,
     const char *revision, char *body, size_t len);
+/* The same for a request: done is called once it is answered, failed or out of
+ * time, never from inside. -1: it is not called. */
+int notify_ask(struct backend *, const char *method, const char *session,
+    const char *revision, char *body, size_t len, void (*done)(void *),
+    void *arg);
 /* notifications/cancelled for the call's request upstream. */
 void notify_cancelled(const struct call *);
 /* traceparent and tracestate as header lines, malloc'd; NULL if there are
  * none. */
 char *trace_headers(const struct http_head *);
-/* One event with JSON data on a streamed reply. */
-int sse_send(struct request *, const char *json, size_t len);
 
 #endif

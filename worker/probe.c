@@ -165,7 +165,8 @@ probe_next(struct probe *p)
 static int
 probe_send(struct probe *p)
 {
-	struct upreq_head h = {"POST", p->session, p->revision, NULL};
+	struct upreq_head h = {"POST", p->session, p->revision, NULL,
+	    NULL};
 	struct json_buf b = {0};
 
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"list\",\"method\":\"");
@@ -269,7 +270,7 @@ probe_done(void *arg, enum up_result res, int status)
 	(void)status;
 	p->up = NULL;
 	if (res != UP_OK)
-		probe_finish(p, up_strerror(res));
+		probe_finish(p, up_strerror(p->backend, res));
 	else if (!p->got)
 		probe_finish(p, "did not answer a request for a list");
 	else if (p->error != NULL)

@@ -14,20 +14,21 @@
 #include "splice.h"
 #include "upstream.h"
 
-#define MAX_QUESTIONS 16 /* open at once, of one call */
+#define MAX_QUESTIONS 16 /* open at once, of one asker */
 
 struct question {
 	TAILQ_ENTRY(question) entry;
 	uint64_t id;
-	struct call *call;
+	struct asker *asker;
 	char *backend_id; /* JSON, as the backend wrote it */
 	size_t backend_idlen;
 };
 
-static int question_allowed(const struct call *, const struct rpc *);
-static void question_refuse(struct call *, const char *, size_t, const char *);
-static void question_send(struct call *, const char *, size_t, const char *,
-    const struct json_span *);
+static int question_allowed(const struct asker *, const struct rpc *);
+static void question_refuse(const struct asker *, const char *, size_t,
+    const char *);
+static void question_send(const struct asker *, const char *, size_t,
+    const char *, const struct json_span *);
 static void question_free(struct question *);
 
 static TAILQ_HEAD(, question) questions = TAILQ_HEAD_INITIALIZER(questions);
@@ -35,47 +36,46 @@ static uint64_t next_id;
 
 /* Only what was declared for this client; url mode has its own bit. */
 static int
-question_allowed(const struct call *c, const struct rpc *r)
+question_allowed(const struct asker *a, const struct rpc *r)
 {
 	const struct json_span *mode;
 
 	if (strcmp(r->method, "sampling/createMessage") == 0)
-		return c->class & DECLARE_SAMPLING;
+		return a->class & DECLARE_SAMPLING;
 	if (strcmp(r->method, "roots/list") == 0)
-		return c->class & DECLARE_ROOTS;
+		return a->class & DECLARE_ROOTS;
 	if (strcmp(r->method, "elicitation/create") != 0)
 		return 0;
 	mode = rpc_param(r, "mode");
 	if (mode != NULL && json_equals(mode, "url"))
-		return c->class & DECLARE_URL;
-	return c->class & DECLARE_FORM;
+		return a->class & DECLARE_URL;
+	return a->class & DECLARE_FORM;
 }
 
 void
-question_ask(struct call *c, const struct rpc *r)
+question_ask(struct asker *a, const struct rpc *r)
 {
 	struct json_buf b = {0};
 	struct question *q;
 	char id[48];
 
 	if (strcmp(r->method, "ping") == 0) {
-		question_send(c, r->id.p, r->id.len, "result", NULL);
+		question_send(a, r->id.p, r->id.len, "result", NULL);
 		return;
 	}
-	if (!question_allowed(c, r) || c->rq == NULL ||
-	    c->questions >= MAX_QUESTIONS) {
-		question_refuse(c, r->id.p, r->id.len,
+	if (!question_allowed(a, r) || *a->open >= MAX_QUESTIONS) {
+		question_refuse(a, r->id.p, r->id.len,
 		    "the client can not be asked that");
 		return;
 	}
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return;
 	q->id = ++next_id;
-	q->call = c;
+	q->asker = a;
 	q->backend_id = strndup(r->id.p, r->id.len);
 	q->backend_idlen = r->id.len;
 	TAILQ_INSERT_TAIL(&questions, q, entry);
-	c->questions++;
+	(*a->open)++;
 	splice_id(id, q->id);
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
 	json_putstr(&b, id);
@@ -87,8 +87,8 @@ question_ask(struct call *c, const struct rpc *r)
 	}
 	json_puts(&b, "}");
 	if (b.err || q->backend_id == NULL ||
-	    call_event(c, b.p, b.len) == -1) {
-		question_refuse(c, r->id.p, r->id.len,
+	    a->send(a->arg, b.p, b.len) == -1) {
+		question_refuse(a, r->id.p, r->id.len,
 		    "the client can not be asked now");
 		question_free(q);
 	}
@@ -96,7 +96,8 @@ question_ask(struct call *c, const struct rpc *r)
 }
 
 static void
-question_refuse(struct call *c, const char *id, size_t idlen, const char *why)
+question_refuse(const struct asker *a, const char *id, size_t idlen,
+    const char *why)
 {
 	struct json_buf b = {0};
 	struct json_span s;
@@ -108,14 +109,14 @@ question_refuse(struct call *c, const char *id, size_t idlen, const char *why)
 	s.len = b.len;
 	s.type = JSON_OBJECT;
 	if (!b.err)
-		question_send(c, id, idlen, "error", &s);
+		question_send(a, id, idlen, "error", &s);
 	json_buf_free(&b);
 }
 
 /* An answer to the backend; value NULL is an empty result. */
 static void
-question_send(struct call *c, const char *id, size_t idlen, const char *member,
-    const struct json_span *value)
+question_send(const struct asker *a, const char *id, size_t idlen,
+    const char *member, const struct json_span *value)
 {
 	struct json_buf b = {0};
 	size_t len;
@@ -132,7 +133,7 @@ question_send(struct call *c, const char *id, size_t idlen, const char *member,
 		json_putspan(&b, value);
 	json_puts(&b, "}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
-		notify_post(c->backend, "POST", c->session, c->revision, body,
+		notify_post(a->backend, "POST", a->session, a->revision, body,
 		    len);
 }
 
@@ -151,13 +152,12 @@ question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
 		return 0;
 	TAILQ_FOREACH(q, &questions, entry)
 		if (q->id == id &&
-		    memcmp(q->call->nonce, nonce, ID_LEN) == 0)
+		    memcmp(q->asker->nonce, nonce, ID_LEN) == 0)
 			break;
 	if (q == NULL ||
 	    rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE)
 		return 0;
-	q->call->heard = mono_msec();
-	question_send(q->call, q->backend_id, q->backend_idlen,
+	question_send(q->asker, q->backend_id, q->backend_idlen,
 	    r.result ? "result" : "error",
 	    r.result ? &r.result->val : &r.error->val);
 	question_free(q);
@@ -191,17 +191,16 @@ question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
 }
 
 void
-questions_end(struct call *c)
+questions_end(struct asker *a)
 {
 	struct question *q, *next;
 
 	for (q = TAILQ_FIRST(&questions); q != NULL; q = next) {
 		next = TAILQ_NEXT(q, entry);
-		if (q->call != c)
+		if (q->asker != a)
 			continue;
-		if (c->up != NULL)
-			question_refuse(c, q->backend_id, q->backend_idlen,
-			    "the client has gone");
+		question_refuse(a, q->backend_id, q->backend_idlen,
+		    "the client has gone");
 		question_free(q);
 	}
 }
@@ -209,7 +208,7 @@ questions_end(struct call *c)
 static void
 question_free(struct question *q)
 {
-	q->call->questions--;
+	(*q->asker->open)--;
 	TAILQ_REMOVE(&questions, q, entry);
 	free(q->backend_id);
 	free(q);

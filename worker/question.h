@@ -2,15 +2,29 @@
 #define QUESTION_H
 
 /*
- * Requests of a backend to the client in the middle of a call: elicitation,
- * sampling, roots. They go to the client on the stream of that call, under an
- * id of ours, and the answer comes back in a POST that may land on any worker.
+ * Requests of a backend to the client: elicitation, sampling, roots. They go
+ * to the client on the stream of the call that caused them, or outside of any
+ * call on its GET stream, under an id of ours; the answer comes back in a POST
+ * that may land on any worker.
  */
-#include "call.h"
+#include "backend.h"
+#include "rpc.h"
+
+/* Where questions come from and go to; lives as long as its questions. */
+struct asker {
+	struct backend *backend;
+	const char *session, *revision; /* of the upstream session */
+	const uint8_t *nonce;		/* of the client's session */
+	uint8_t class;			/* what may be asked */
+	/* Toward the client; -1 if it can not be reached. */
+	int (*send)(void *, const char *json, size_t len);
+	void *arg;
+	int *open; /* counts those that wait for the client */
+};
 
 /* The backend asks; what the client can not be asked is refused at once, ping
  * is answered here. */
-void question_ask(struct call *, const struct rpc *);
+void question_ask(struct asker *, const struct rpc *);
 /* The client answers: id and whole message, JSON. 1 when it was for a question
  * of this worker in this session. */
 int question_answer(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
@@ -18,7 +32,7 @@ int question_answer(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
 /* A response that a client has posted: here, or by the keeper elsewhere. */
 void question_response(const uint8_t nonce[ID_LEN], const struct rpc *,
     const char *json, size_t len);
-/* The call is over or its client gone: its questions are refused. */
-void questions_end(struct call *);
+/* The asker ends: what it asked is refused. */
+void questions_end(struct asker *);
 
 #endif

@@ -37,6 +37,7 @@ struct request {
 	size_t limit; /* largest body taken, bytes */
 	int cors;      /* set by the router: what Access-Control-* to send */
 	int streaming; /* reply_stream has been called */
+	int resumed;   /* a stream of another worker has been looked for */
 	int broken;    /* a stream whose socket is gone; reply_end cleans up */
 	void (*gone)(struct request *);
 	void (*drained)(struct request *); /* a stream's backlog is gone */

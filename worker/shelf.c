@@ -310,6 +310,38 @@ shelf_trouble(uint32_t backend, int unreachable, const char *why)
 		shelf_probe(s);
 }
 
+void
+shelf_lists(uint32_t backend)
+{
+	struct shelf *s = shelf_find(backend);
+	uint64_t now = mono_msec();
+
+	if (s == NULL)
+		return;
+	if (now - s->probed >= TROUBLE_TIME)
+		shelf_probe(s);
+	else if (s->next > s->probed + TROUBLE_TIME)
+		s->next = s->probed + TROUBLE_TIME;
+}
+
+uint64_t
+shelf_version(void)
+{
+	return version;
+}
+
+struct backend *
+shelf_backend(uint32_t id, uint32_t cap)
+{
+	struct shelf *s = shelf_find(id);
+	int i;
+
+	for (i = 0; s != NULL && i < CLASSES; i++)
+		if (s->class[i].entry.caps & cap)
+			return s->b;
+	return NULL;
+}
+
 /* A class as each backend would see it, after what may be declared to it. */
 void
 shelf_class(uint8_t class)

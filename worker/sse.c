@@ -21,6 +21,7 @@ static int hold(struct sse *, const char *, size_t);
 static int line(struct sse *, const char *, size_t,
     int (*)(void *, const struct sse_event *), void *);
 static int field(struct sse *, const char *, size_t);
+static void set_retry(struct sse *, const char *, size_t);
 static int dispatch(
     struct sse *, int (*)(void *, const struct sse_event *), void *);
 static void trim(char **, size_t *);
@@ -200,8 +201,26 @@ field(struct sse *s, const char *p, size_t len)
 		if (vlen > 0)
 			memcpy(s->id, v, vlen);
 		s->id[vlen] = '\0';
-	}
+	} else if (namelen == 5 && memcmp(p, "retry", 5) == 0)
+		set_retry(s, v, vlen);
 	return 0;
+}
+
+/* Digits only, or the field is ignored; beyond an hour it is an hour. */
+static void
+set_retry(struct sse *s, const char *v, size_t len)
+{
+	unsigned int ms = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (v[i] < '0' || v[i] > '9')
+			return;
+		if (ms < 3600 * 1000)
+			ms = ms * 10 + (unsigned int)(v[i] - '0');
+	}
+	if (len > 0)
+		s->retry = ms < 3600 * 1000 ? ms : 3600 * 1000;
 }
 
 /* Everything is reset first: the callback may free s. */

@@ -15,6 +15,7 @@ struct sse {
 	char event[64];
 	char id[256];
 	size_t max;
+	unsigned int retry; /* ms asked for before coming back; 0: none */
 	int cr; /* last byte was CR */
 	int bom;
 	int any; /* the event has a data line */

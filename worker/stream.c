@@ -13,10 +13,18 @@
 #include "compat.h"
 #include "peer.h"
 #include "stream.h"
+#include "tls.h"
 
 static void stream_event(evutil_socket_t, short, void *);
 static void stream_writable(evutil_socket_t, short, void *);
 static int stream_queue(struct stream *, struct iovec *, int);
+static int stream_tls(struct stream *, struct tls *);
+static void stream_handshake(struct stream *);
+static int stream_wants(struct stream *, ssize_t);
+static int stream_flush_tls(struct stream *);
+static int stream_sendv_tls(struct stream *, struct iovec *, int);
+static int stream_flush_plain(struct stream *);
+static ssize_t stream_recv_tls(struct stream *, char *, size_t);
 
 void
 stream_open(struct stream *s, int fd, void (*on_read)(void *),
@@ -27,8 +35,8 @@ stream_open(struct stream *s, int fd, void (*on_read)(void *),
 	s->on_read = on_read;
 	s->on_drain = on_drain;
 	s->arg = arg;
-	event_assign(&s->rev, peer_base(), fd, EV_READ | EV_PERSIST,
-	    stream_event, s);
+	event_assign(
+	    &s->rev, peer_base(), fd, EV_READ | EV_PERSIST, stream_event, s);
 	event_assign(&s->wev, peer_base(), fd, EV_WRITE, stream_writable, s);
 	stream_resume(s);
 }
@@ -40,6 +48,16 @@ stream_event(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (s->tls != NULL) {
+		if (s->handshake) {
+			stream_handshake(s);
+			return;
+		}
+		if (s->write_on_read) {
+			s->write_on_read = 0;
+			stream_want_write(s);
+		}
+	}
 	s->on_read(s->arg);
 }
 
@@ -47,26 +65,30 @@ static void
 stream_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
-	ssize_t n;
 
 	(void)fd;
 	(void)what;
 	s->writing = 0;
-	while (s->outpos < s->outlen) {
-		n = send(s->fd, s->out + s->outpos, s->outlen - s->outpos,
-		    MSG_NOSIGNAL);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && errno == EAGAIN) {
-			stream_want_write(s);
+	if (s->handshake) {
+		stream_handshake(s);
+		return;
+	}
+	if (s->read_on_write) {
+		s->read_on_write = 0;
+		if (s->reading)
+			event_active(&s->rev, EV_READ, 0);
+		if (s->outpos == s->outlen)
 			return;
-		}
-		if (n == -1) {
-			/* The reader sees the error or end of file. */
-			s->outpos = s->outlen = 0;
-			break;
-		}
-		s->outpos += n;
+	}
+	switch (s->tls != NULL ? stream_flush_tls(s) : stream_flush_plain(s)) {
+	case 0:
+		return;
+	case -1:
+		/* The reader sees the error or end of file. */
+		s->outpos = s->outlen = 0;
+		break;
+	default:
+		break;
 	}
 	free(s->out);
 	s->out = NULL;
@@ -74,11 +96,144 @@ stream_writable(evutil_socket_t fd, short what, void *arg)
 	s->on_drain(s->arg);
 }
 
+/* 1 when the queue is empty, 0 when the socket is full, -1. */
+static int
+stream_flush_plain(struct stream *s)
+{
+	ssize_t n;
+
+	while (s->outpos < s->outlen) {
+		n = send(s->fd, s->out + s->outpos, s->outlen - s->outpos,
+		    MSG_NOSIGNAL);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN) {
+			stream_want_write(s);
+			return 0;
+		}
+		if (n == -1)
+			return -1;
+		s->outpos += n;
+	}
+	return 1;
+}
+
+/* ---- TLS ---- */
+
+static int
+stream_tls(struct stream *s, struct tls *tls)
+{
+	if (tls == NULL)
+		return -1;
+	s->tls = tls;
+	s->handshake = 1;
+	stream_resume(s);
+	return 0;
+}
+
+int
+stream_tls_server(struct stream *s, struct tls_config *c)
+{
+	return stream_tls(s, tls_server(c, s->fd));
+}
+
+int
+stream_tls_client(struct stream *s, struct tls_config *c, const char *host)
+{
+	if (stream_tls(s, tls_client(c, s->fd, host)) == -1)
+		return -1;
+	stream_want_write(s);
+	return 0;
+}
+
+/* Waits for what TLS asked for: 1; 0 when it asked for nothing. */
+static int
+stream_wants(struct stream *s, ssize_t n)
+{
+	if (n == TLS_WANT_WRITE)
+		stream_want_write(s);
+	return n == TLS_WANT_READ || n == TLS_WANT_WRITE;
+}
+
+static void
+stream_handshake(struct stream *s)
+{
+	int n = tls_handshake(s->tls);
+
+	if (stream_wants(s, n))
+		return;
+	s->handshake = 0;
+	if (n == -1) {
+		s->on_read(s->arg);
+		return;
+	}
+	/* The first request may have come with the end of the handshake. */
+	if (tls_pending(s->tls))
+		event_active(&s->rev, EV_READ, 0);
+	if (s->outlen > s->outpos)
+		stream_want_write(s);
+	else
+		s->on_drain(s->arg);
+}
+
+static int
+stream_flush_tls(struct stream *s)
+{
+	ssize_t n;
+
+	while (s->outpos < s->outlen) {
+		n = tls_write(
+		    s->tls, s->out + s->outpos, s->outlen - s->outpos);
+		if (n == TLS_WANT_READ) {
+			s->write_on_read = 1;
+			return 0;
+		}
+		if (stream_wants(s, n))
+			return 0;
+		if (n < 0)
+			return -1;
+		s->outpos += n;
+	}
+	return 1;
+}
+
+/* Reads until the buffer is full or nothing waits inside, for which the loop
+ * has no event: what must be left there wakes the reader again. */
+static ssize_t
+stream_recv_tls(struct stream *s, char *p, size_t len)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	s->inside = 0;
+	do {
+		n = tls_read(s->tls, p + got, len - got);
+		if (n > 0)
+			got += n;
+	} while (n > 0 && got < len && tls_pending(s->tls));
+	if (n == TLS_WANT_WRITE)
+		s->read_on_write = 1;
+	if (stream_wants(s, n))
+		return got > 0 ? (ssize_t)got : STREAM_AGAIN;
+	if (got == 0)
+		return n == 0 ? 0 : STREAM_ERROR;
+	if (n <= 0 || tls_pending(s->tls)) {
+		s->inside = 1;
+		if (s->reading)
+			event_active(&s->rev, EV_READ, 0);
+	}
+	return got;
+}
+
+/* ---- reading and writing ---- */
+
 ssize_t
 stream_recv(struct stream *s, void *p, size_t len)
 {
 	ssize_t n;
 
+	if (s->tls != NULL)
+		return stream_recv_tls(s, p, len);
 	do {
 		n = recv(s->fd, p, len, 0);
 	} while (n == -1 && errno == EINTR);
@@ -95,6 +250,8 @@ stream_sendv(struct stream *s, struct iovec *iov, int n)
 
 	if (s->fd == -1)
 		return -1;
+	if (s->tls != NULL)
+		return stream_sendv_tls(s, iov, n);
 	if (s->outlen == s->outpos && !s->writing) {
 		memset(&mh, 0, sizeof(mh));
 		mh.msg_iov = iov;
@@ -116,7 +273,37 @@ stream_sendv(struct stream *s, struct iovec *iov, int n)
 		return 0;
 	iov->iov_base = (char *)iov->iov_base + sent;
 	iov->iov_len -= sent;
-	return stream_queue(s, iov, n);
+	if (stream_queue(s, iov, n) == -1)
+		return -1;
+	stream_want_write(s);
+	return 0;
+}
+
+/* Head and body go into one record where they fit, so through the queue. */
+static int
+stream_sendv_tls(struct stream *s, struct iovec *iov, int n)
+{
+	int first = s->outlen == s->outpos && !s->writing && !s->handshake;
+
+	if (stream_queue(s, iov, n) == -1)
+		return -1;
+	if (!first) {
+		if (!s->handshake && !s->write_on_read)
+			stream_want_write(s);
+		return 0;
+	}
+	switch (stream_flush_tls(s)) {
+	case -1:
+		return -1;
+	case 1:
+		free(s->out);
+		s->out = NULL;
+		s->outpos = s->outlen = s->outcap = 0;
+		break;
+	default:
+		break;
+	}
+	return 0;
 }
 
 static int
@@ -146,7 +333,6 @@ stream_queue(struct stream *s, struct iovec *iov, int n)
 		memcpy(s->out + s->outlen, iov[i].iov_base, iov[i].iov_len);
 		s->outlen += iov[i].iov_len;
 	}
-	stream_want_write(s);
 	return 0;
 }
 
@@ -190,7 +376,17 @@ stream_resume(struct stream *s)
 	if (!s->reading && s->fd != -1) {
 		event_add(&s->rev, NULL);
 		s->reading = 1;
+		if (s->inside)
+			event_active(&s->rev, EV_READ, 0);
 	}
+}
+
+void
+stream_shutdown(struct stream *s)
+{
+	if (s->tls != NULL)
+		tls_close(s->tls);
+	shutdown(s->fd, SHUT_WR);
 }
 
 void
@@ -202,6 +398,13 @@ stream_close(struct stream *s)
 	if (s->writing)
 		event_del(&s->wev);
 	s->writing = 0;
+	if (s->tls != NULL) {
+		/* May also have been made active without being added. */
+		event_del(&s->rev);
+		tls_close(s->tls);
+		tls_free(s->tls);
+		s->tls = NULL;
+	}
 	close(s->fd);
 	s->fd = -1;
 	free(s->out);

@@ -38,6 +38,7 @@ struct tls {
 	int done; /* the handshake is over */
 	int broken; /* no close_notify may follow */
 	int untrusted;
+	int refused;
 	char error[TLS_ERRLEN];
 };
 
@@ -198,9 +199,15 @@ set_pair(
 	if ((bio = BIO_new_mem_buf(key, -1)) != NULL)
 		pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
 	BIO_free(bio);
-	if (pkey == NULL && is_end_of_pem())
-		strlcpy(err, "holds no private key", TLS_ERRLEN);
-	else if (pkey == NULL || SSL_CTX_use_PrivateKey(ctx, pkey) != 1)
+	if (pkey == NULL)
+		strlcpy(err,
+		    strstr(key, "ENCRYPTED") != NULL
+			? "is encrypted; take the passphrase off"
+		    : strstr(key, "PRIVATE KEY-----") == NULL
+			? "holds no private key"
+			: "holds a private key that can not be read",
+		    TLS_ERRLEN);
+	else if (SSL_CTX_use_PrivateKey(ctx, pkey) != 1)
 		strlcpy(err, reason_text(ERR_peek_error()), TLS_ERRLEN);
 	else if (SSL_CTX_check_private_key(ctx) != 1)
 		strlcpy(err, "does not belong to the certificate", TLS_ERRLEN);
@@ -498,6 +505,12 @@ tls_untrusted(const struct tls *t)
 	return t->untrusted;
 }
 
+int
+tls_refused(const struct tls *t)
+{
+	return t->refused;
+}
+
 void
 tls_free(struct tls *t)
 {
@@ -542,8 +555,11 @@ set_error(struct tls *t, int e)
 	} else if (e == SSL_ERROR_SYSCALL && code == 0)
 		strlcpy(t->error, errno != 0 ? strerror(errno) : "closed",
 		    TLS_ERRLEN);
-	else
+	else {
+		t->refused = code != 0 && ERR_GET_LIB(code) == ERR_LIB_SSL &&
+			     ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET;
 		strlcpy(t->error, reason_text(code), TLS_ERRLEN);
+	}
 }
 
 /* Why a certificate was not accepted. */
@@ -583,15 +599,21 @@ reason_text(unsigned long e)
 	if (e != 0 && ERR_GET_LIB(e) == ERR_LIB_SSL)
 		switch (ERR_GET_REASON(e)) {
 		case SSL_R_WRONG_VERSION_NUMBER:
-			return "the other side does not speak TLS";
+			return "it does not speak TLS";
 		case SSL_R_HTTP_REQUEST:
-			return "the other side sent plain HTTP";
+			return "it sent plain HTTP";
 		case SSL_R_UNEXPECTED_EOF_WHILE_READING:
 			return "the connection was closed";
 		case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+			return "it asks for a client certificate";
+		case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+		case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+		case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+		case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+			return "it does not accept our certificate";
 		case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-			return "the other side refused the handshake (does it "
-			       "ask for a client certificate?)";
+			return "it refused the handshake (does it ask for a "
+			       "client certificate?)";
 		case SSL_R_UNSUPPORTED_PROTOCOL:
 		case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
 			return "no common version of TLS";
@@ -600,10 +622,6 @@ reason_text(unsigned long e)
 		default:
 			break;
 		}
-	if (e != 0 && ERR_GET_LIB(e) == ERR_LIB_PEM &&
-	    (ERR_GET_REASON(e) == PEM_R_BAD_PASSWORD_READ ||
-		ERR_GET_REASON(e) == PEM_R_PROBLEMS_GETTING_PASSWORD))
-		return "is encrypted; take the passphrase off";
 	if (e != 0 && ERR_GET_LIB(e) == ERR_LIB_X509 &&
 	    ERR_GET_REASON(e) == X509_R_KEY_VALUES_MISMATCH)
 		return "does not belong to the certificate";

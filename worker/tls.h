@@ -59,8 +59,10 @@ int tls_pending(struct tls *);
 void tls_close(struct tls *);
 /* Why the last call failed; "" if none did. */
 const char *tls_error(const struct tls *);
-/* The peer's certificate was not accepted. */
+/* The peer's certificate was not accepted; or the peer sent an alert, which in
+ * TLS 1.3 may come after the handshake if it is our certificate it wants. */
 int tls_untrusted(const struct tls *);
+int tls_refused(const struct tls *);
 void tls_free(struct tls *);
 
 #endif

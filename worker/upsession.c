@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog.h"
 #include "compat.h"
 #include "handshake.h"
 #include "keeperc.h"
 #include "log.h"
+#include "notify.h"
 #include "upsession.h"
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
@@ -31,6 +33,9 @@ struct making {
 	struct handshake *hs;
 	TAILQ_HEAD(, upwait) waits;
 	int leased; /* by the keeper, which must hear how it ended */
+	char *level;	  /* to be set on the new session */
+	struct strv uris; /* to be subscribed to on it */
+	int restoring;	  /* requests under way for that */
 };
 
 static struct upsession *slot(const uint8_t *, uint32_t, int);
@@ -39,6 +44,10 @@ static void upsession_clear(struct upsession *);
 static void making_start(struct making *);
 static void making_made(void *, const struct handshake_result *);
 static void making_finish(struct making *, const char *);
+static void making_restore(struct making *);
+static void making_tell(struct making *, struct json_buf *);
+static void making_restored(void *);
+static int has_logging(const struct making *);
 static struct making *making_find(const uint8_t *, uint32_t);
 
 static struct upsession *cache;
@@ -194,15 +203,79 @@ making_made(void *arg, const struct handshake_result *r)
 	}
 	m->lease.session = strdup(r->session);
 	m->lease.revision = strdup(r->revision);
-	if (m->lease.session == NULL || m->lease.revision == NULL ||
-	    upsession_store(&m->lease, r->session, r->revision) == -1) {
+	if (m->lease.session == NULL || m->lease.revision == NULL) {
 		if (m->leased)
 			(void)keeperc_fail(&m->lease);
 		making_finish(m, "out of memory");
 		return;
 	}
+	making_restore(m);
+}
+
+/* What the client had said to the session before is said to the new one. */
+static void
+making_restore(struct making *m)
+{
+	struct json_buf b = {0};
+	uint32_t i;
+
+	m->restoring = 1;
+	if (m->level != NULL && *m->level != '\0' && has_logging(m)) {
+		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"level\","
+			      "\"method\":\"logging/setLevel\","
+			      "\"params\":{\"level\":");
+		json_putstr(&b, m->level);
+		json_puts(&b, "}}");
+		making_tell(m, &b);
+	}
+	for (i = 0; i < m->uris.n; i++) {
+		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"watch\","
+			      "\"method\":\"resources/subscribe\","
+			      "\"params\":{\"uri\":");
+		json_putstr(&b, m->uris.v[i]);
+		json_puts(&b, "}}");
+		making_tell(m, &b);
+	}
+	making_restored(m);
+}
+
+static void
+making_tell(struct making *m, struct json_buf *b)
+{
+	size_t len;
+	char *body = json_buf_take(b, &len);
+
+	memset(b, 0, sizeof(*b));
+	if (body != NULL &&
+	    notify_ask(m->backend, "POST", m->lease.session, m->lease.revision,
+		body, len, making_restored, m) == 0)
+		m->restoring++;
+}
+
+static void
+making_restored(void *arg)
+{
+	struct making *m = arg;
+
+	if (--m->restoring > 0)
+		return;
+	if (upsession_store(&m->lease, m->lease.session, m->lease.revision) ==
+	    -1) {
+		making_finish(m, "out of memory");
+		return;
+	}
 	(void)keeperc_put(&m->lease);
 	making_finish(m, NULL);
+}
+
+static int
+has_logging(const struct making *m)
+{
+	const struct cat_entry *e;
+	int exact;
+
+	e = catalog_find(m->lease.backend, m->lease.class, &exact);
+	return e != NULL && (e->caps & CAP_LOGGING);
 }
 
 static void
@@ -220,21 +293,27 @@ making_finish(struct making *m, const char *why)
 		free(w);
 	}
 	wire_free(&def_k_lease, &m->lease);
+	free(m->level);
+	strv_free(&m->uris);
 	free(m);
 }
 
 void
-upsession_answer(uint32_t id, const struct k_session *k)
+upsession_answer(uint32_t id, struct k_session *k)
 {
 	struct making *m;
 
 	TAILQ_FOREACH(m, &makings, entry)
-		if (m->id == id && m->hs == NULL)
+		if (m->id == id && m->hs == NULL && m->restoring == 0)
 			break;
 	if (m == NULL)
 		return;
 	if (k->leased) {
 		m->leased = 1;
+		m->level = k->level;
+		k->level = NULL;
+		m->uris = k->uris;
+		memset(&k->uris, 0, sizeof(k->uris));
 		making_start(m);
 	} else if (k->failed)
 		making_finish(m, "could not be started a session with");
@@ -253,7 +332,7 @@ upsession_keeper_gone(void)
 
 	TAILQ_FOREACH(m, &makings, entry) {
 		m->leased = 0;
-		if (m->hs == NULL)
+		if (m->hs == NULL && m->restoring == 0)
 			making_start(m);
 	}
 }

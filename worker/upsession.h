@@ -34,7 +34,7 @@ void upsession_cancel(struct upwait *);
 void upsession_end(const uint8_t nonce[ID_LEN]);
 
 /* From keeperc.c: an answer; the keeper died; a new one is there. */
-void upsession_answer(uint32_t id, const struct k_session *);
+void upsession_answer(uint32_t id, struct k_session *);
 void upsession_keeper_gone(void);
 void upsession_reput(void);
 

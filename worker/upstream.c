@@ -14,16 +14,19 @@
 #include <unistd.h>
 
 #include "compat.h"
+#include "json.h"
 #include "log.h"
 #include "peer.h"
 #include "sse.h"
 #include "stream.h"
+#include "tls.h"
 #include "upstream.h"
 
 #define READ_SIZE    (64 * 1024)
 #define MAX_IDLE     64
 #define IDLE_TIME    4000 /* ms; many servers close after 5 s */
 #define CONNECT_TIME 5000 /* ms for each address */
+#define TLS_TIME     10000 /* ms for the handshake */
 #define DRAIN_TIME   2000 /* ms for the rest of an answer nobody waits for */
 #define MAX_INTERIM  8	  /* 1xx answers before the real one */
 
@@ -40,7 +43,10 @@ struct upreq {
 	const struct upreq_ops *ops;
 	void *arg;
 	size_t nextaddr;
+	int distrusted; /* TLS to an address failed: see the backend */
 	char session[512];
+	char last[256];	    /* id of the last event */
+	unsigned int retry; /* ms the backend asked for */
 	int status;
 };
 
@@ -66,6 +72,8 @@ struct upconn {
 
 static int up_connect(struct upreq *);
 static int up_attach(struct upreq *, int, int);
+static void up_next(struct upconn *);
+static int up_refused(struct upconn *);
 static void up_soon(void);
 static void up_late(evutil_socket_t, short, void *);
 static void up_transmit(struct upconn *);
@@ -85,6 +93,9 @@ static void up_idle(struct upconn *);
 static int up_append(struct upconn *, const char *, size_t);
 static char *up_headtext(struct backend *, const struct upreq_head *, size_t,
     size_t *);
+static void up_headline(struct json_buf *, const char *, const char *);
+static void up_remember(struct upconn *);
+static void up_over(struct upreq *, enum up_result);
 
 /* Also takes what follows a head that came in pieces. */
 static char readbuf[READ_SIZE + HTTP_MAX_HEAD];
@@ -102,19 +113,39 @@ static char *
 up_headtext(struct backend *b, const struct upreq_head *h, size_t len,
     size_t *outlen)
 {
-	const char *session = h->session ? h->session : "";
-	const char *revision = h->revision ? h->revision : "";
-	char *p;
-	int n;
+	struct json_buf t = {0};
+	char num[24];
 
-	n = xasprintf(&p, "%s %s HTTP/1.1\r\n%s%s%s%s%s%s%s%s"
-			  "Content-Length: %zu\r\n\r\n",
-	    h->method, b->conf.target, b->fixed,
-	    *session ? "Mcp-Session-Id: " : "", session, *session ? "\r\n" : "",
-	    *revision ? "MCP-Protocol-Version: " : "", revision,
-	    *revision ? "\r\n" : "", h->extra ? h->extra : "", len);
-	*outlen = n;
-	return p;
+	json_puts(&t, h->method);
+	json_puts(&t, " ");
+	json_puts(&t, b->conf.target);
+	json_puts(&t, " HTTP/1.1\r\n");
+	json_puts(&t, b->fixed);
+	if (strcmp(h->method, "POST") == 0) {
+		snprintf(num, sizeof(num), "%zu", len);
+		json_puts(&t, "Accept: application/json, text/event-stream\r\n"
+			      "Content-Type: application/json\r\n"
+			      "Content-Length: ");
+		json_puts(&t, num);
+		json_puts(&t, "\r\n");
+	} else if (strcmp(h->method, "GET") == 0)
+		json_puts(&t, "Accept: text/event-stream\r\n");
+	up_headline(&t, "Mcp-Session-Id: ", h->session);
+	up_headline(&t, "MCP-Protocol-Version: ", h->revision);
+	up_headline(&t, "Last-Event-ID: ", h->last);
+	json_puts(&t, h->extra ? h->extra : "");
+	json_puts(&t, "\r\n");
+	return json_buf_take(&t, outlen);
+}
+
+static void
+up_headline(struct json_buf *t, const char *name, const char *value)
+{
+	if (value == NULL || *value == '\0')
+		return;
+	json_puts(t, name);
+	json_puts(t, value);
+	json_puts(t, "\r\n");
 }
 
 struct upreq *
@@ -127,7 +158,10 @@ upstream_send(struct backend *b, const struct upreq_head *h, const char *body,
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return NULL;
 	r->backend = b;
-	r->head = up_headtext(b, h, len, &r->headlen);
+	if ((r->head = up_headtext(b, h, len, &r->headlen)) == NULL) {
+		free(r);
+		return NULL;
+	}
 	r->body = body;
 	r->bodylen = len;
 	r->ops = ops;
@@ -159,6 +193,11 @@ up_connect(struct upreq *r)
 	struct sockaddr *sa;
 	int fd, one = 1;
 
+	if (b->conf.tls && b->tls == NULL) {
+		/* Our own side of it is not in order. */
+		r->distrusted = 1;
+		r->nextaddr = b->naddr;
+	}
 	while (r->nextaddr < b->naddr) {
 		sa = (struct sockaddr *)&b->addr[r->nextaddr++];
 		fd = socket(sa->sa_family,
@@ -262,22 +301,61 @@ static void
 up_writable(void *arg)
 {
 	struct upconn *c = arg;
-	struct upreq *r = c->req;
+	struct backend *b = c->backend;
 	socklen_t len = sizeof(int);
 	int error = 0;
 
 	if (c->state != UP_CONNECTING)
 		return;
-	getsockopt(c->s.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	if (error != 0) {
-		c->req = NULL;
-		up_free(c);
-		if (up_connect(r) == -1)
-			fatalx("out of memory");
-		return;
+	if (c->s.tls == NULL) {
+		getsockopt(c->s.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		if (error != 0) {
+			up_next(c);
+			return;
+		}
+		if (b->conf.tls) {
+			c->deadline = mono_msec() + TLS_TIME;
+			if (stream_tls_client(&c->s, b->tls, b->conf.host) ==
+			    -1)
+				up_next(c);
+			return;
+		}
 	}
 	stream_resume(&c->s);
 	up_transmit(c);
+}
+
+/* Nothing was sent to this address; maybe the next. */
+static void
+up_next(struct upconn *c)
+{
+	struct upreq *r = c->req;
+
+	c->req = NULL;
+	up_free(c);
+	if (up_connect(r) == -1)
+		fatalx("out of memory");
+}
+
+/* Was it TLS that failed, before any answer? The reason is kept. */
+static int
+up_refused(struct upconn *c)
+{
+	struct backend *b = c->backend;
+	char *why;
+
+	if (c->s.tls == NULL || c->req == NULL ||
+	    (c->state != UP_CONNECTING &&
+		(c->state != UP_HEAD || !tls_refused(c->s.tls))))
+		return 0;
+	xasprintf(&why, "%s: %s",
+	    tls_untrusted(c->s.tls) ? "is not trusted" :
+				      "can not be reached by TLS",
+	    tls_error(c->s.tls));
+	free(b->trouble);
+	b->trouble = why;
+	c->req->distrusted = 1;
+	return 1;
 }
 
 static void
@@ -295,8 +373,12 @@ up_read(void *arg)
 	if (n <= 0) {
 		if (n == 0)
 			up_eof(c);
-		else
+		else if (!up_refused(c))
 			up_finish(c, UP_CLOSED);
+		else if (c->state == UP_CONNECTING)
+			up_next(c);
+		else
+			up_finish(c, UP_TLS);
 		return;
 	}
 	len = n;
@@ -497,9 +579,27 @@ up_message(struct upconn *c, const char *p, size_t len)
 	c->req = NULL;
 	c->state = UP_DRAIN;
 	c->deadline = mono_msec() + DRAIN_TIME;
-	r->ops->done(r->arg, UP_OK, r->status);
+	up_over(r, UP_OK);
+}
+
+static void
+up_over(struct upreq *r, enum up_result res)
+{
+	if (res == UP_OK && (r->status < 200 || r->status > 299))
+		res = UP_STATUS;
+	r->ops->done(r->arg, res, r->status);
 	freezero(r->head, r->headlen);
 	free(r);
+}
+
+/* What is needed to come back for the rest of a stream. */
+static void
+up_remember(struct upconn *c)
+{
+	if (c->req == NULL || c->kind != KIND_SSE)
+		return;
+	strlcpy(c->req->last, c->sse.id, sizeof(c->req->last));
+	c->req->retry = c->sse.retry;
 }
 
 /* The body is complete. */
@@ -507,8 +607,8 @@ static void
 up_end(struct upconn *c)
 {
 	struct upreq *r = c->req;
-	enum up_result res = UP_OK;
 
+	up_remember(c);
 	c->req = NULL;
 	if (c->kind == KIND_SSE)
 		sse_free(&c->sse);
@@ -517,13 +617,8 @@ up_end(struct upconn *c)
 		up_idle(c);
 	else
 		up_free(c);
-	if (r == NULL)
-		return;
-	if (r->status < 200 || r->status > 299)
-		res = UP_STATUS;
-	r->ops->done(r->arg, res, r->status);
-	freezero(r->head, r->headlen);
-	free(r);
+	if (r != NULL)
+		up_over(r, UP_OK);
 }
 
 static void
@@ -550,15 +645,11 @@ up_finish(struct upconn *c, enum up_result res)
 {
 	struct upreq *r = c->req;
 
+	up_remember(c);
 	c->req = NULL;
-	if (r != NULL && res == UP_OK && (r->status < 200 || r->status > 299))
-		res = UP_STATUS;
 	up_free(c);
-	if (r == NULL)
-		return;
-	r->ops->done(r->arg, res, r->status);
-	freezero(r->head, r->headlen);
-	free(r);
+	if (r != NULL)
+		up_over(r, res);
 }
 
 static void
@@ -635,10 +726,18 @@ upreq_session(const struct upreq *r)
 	return r->session;
 }
 
+const char *
+upreq_last(const struct upreq *r, unsigned int *retry)
+{
+	*retry = r->retry ? r->retry : 1000;
+	return r->last;
+}
+
 void
 upreq_pause(struct upreq *r)
 {
-	stream_pause(&r->conn->s);
+	if (r->conn->state != UP_CONNECTING)
+		stream_pause(&r->conn->s);
 }
 
 void
@@ -670,10 +769,10 @@ upstream_tick(void)
 				fatalx("out of memory");
 			continue;
 		}
-		r->ops->done(r->arg,
-		    r->backend->naddr == 0 ? UP_ADDRESS : UP_CONNECT, 0);
-		freezero(r->head, r->headlen);
-		free(r);
+		up_over(r,
+		    r->backend->naddr == 0 ? UP_ADDRESS :
+			r->distrusted	   ? UP_TLS :
+					     UP_CONNECT);
 		/* done may have changed the list. */
 		next = TAILQ_FIRST(&working);
 	}
@@ -715,7 +814,7 @@ upstream_forget(struct backend *b)
 }
 
 const char *
-up_strerror(enum up_result r)
+up_strerror(const struct backend *b, enum up_result r)
 {
 	switch (r) {
 	case UP_OK:
@@ -726,6 +825,8 @@ up_strerror(enum up_result r)
 		return "can not be reached";
 	case UP_ADDRESS:
 		return "has no known address";
+	case UP_TLS:
+		return b->trouble != NULL ? b->trouble : "is not trusted";
 	case UP_CLOSED:
 		return "closed the connection before it had answered";
 	case UP_BAD:

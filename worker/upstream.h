@@ -18,6 +18,7 @@ enum up_result {
 	UP_STATUS,  /* a status other than 2xx */
 	UP_CONNECT, /* no address took a connection: nothing was sent */
 	UP_ADDRESS, /* the name has no address */
+	UP_TLS,     /* no trusted connection: nothing was sent */
 	UP_CLOSED,  /* closed before the answer was complete */
 	UP_BAD,	    /* not HTTP, not JSON-RPC over HTTP, lying about length */
 	UP_LARGE,   /* more than `body` allows */
@@ -33,9 +34,10 @@ struct upreq_ops {
 };
 
 struct upreq_head {
-	const char *method;   /* "POST", "DELETE" */
+	const char *method;   /* "POST", "GET", "DELETE" */
 	const char *session;  /* Mcp-Session-Id, or NULL, or "" */
 	const char *revision; /* MCP-Protocol-Version, or NULL */
+	const char *last;     /* Last-Event-ID, or NULL */
 	const char *extra;    /* whole header lines, or NULL */
 };
 
@@ -49,6 +51,9 @@ struct upreq *upstream_send(struct backend *, const struct upreq_head *,
 void upreq_cancel(struct upreq *);
 /* The session id of the answer's head; "" if it had none. */
 const char *upreq_session(const struct upreq *);
+/* In done: the id of the last event of a stream ("" if it had none) and after
+ * how many ms to come back for what follows it. */
+const char *upreq_last(const struct upreq *, unsigned int *retry);
 /* Stops and goes on reading the answer. */
 void upreq_pause(struct upreq *);
 void upreq_resume(struct upreq *);
@@ -61,6 +66,6 @@ void upstream_close_idle(struct backend *);
 /* Ends every exchange with a backend that is about to be freed. */
 void upstream_forget(struct backend *);
 /* What to tell about a result, without anything from the backend. */
-const char *up_strerror(enum up_result);
+const char *up_strerror(const struct backend *, enum up_result);
 
 #endif

@@ -16,6 +16,8 @@
 #include "catalog.h"
 #include "compat.h"
 #include "conn.h"
+#include "evlog.h"
+#include "getstream.h"
 #include "keeperc.h"
 #include "log.h"
 #include "master.h"
@@ -24,11 +26,15 @@
 #include "priv.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "tls.h"
 #include "upstream.h"
 #include "worker.h"
 
+#define MAX_SHOWN 32
+
 static void on_prepare(struct peer *, uint32_t, void *, int);
 static void on_conf_web(struct peer *, uint32_t, void *, int);
+static void on_conf_tls(struct peer *, uint32_t, void *, int);
 static void on_conf_backend(struct peer *, uint32_t, void *, int);
 static void on_conf_endpoint(struct peer *, uint32_t, void *, int);
 static void on_conf_end(struct peer *, uint32_t, void *, int);
@@ -43,6 +49,7 @@ static const char *endpoints_resolve(void);
 static const struct peer_rule rules[] = {
 	{M_PREPARE, &def_m_gen, PEER_S0, 0, on_prepare},
 	{M_CONF_WEB, &def_conf_web, PEER_S0, 0, on_conf_web},
+	{M_CONF_TLS, &def_conf_tls, PEER_S0, 0, on_conf_tls},
 	{M_CONF_BACKEND, &def_conf_backend, PEER_S0, 0, on_conf_backend},
 	{M_CONF_ENDPOINT, &def_conf_endpoint, PEER_S0, 0, on_conf_endpoint},
 	{M_CONF_END, &def_m_gen, PEER_S0, 0, on_conf_end},
@@ -56,6 +63,9 @@ static const struct peer_rule rules[] = {
 
 struct worker worker;
 static uint64_t drain_until; /* ms, mono */
+static struct tls_config *shown[MAX_SHOWN]; /* what TLS listeners show */
+static size_t nshown;
+static char *unusable; /* why one of them can not be used */
 
 void
 worker_main(const struct m_start *start)
@@ -66,6 +76,7 @@ worker_main(const struct m_start *start)
 	worker.id = start->worker;
 	worker.gen = start->gen;
 	worker.debug = start->debug;
+	tls_init();
 	priv_drop(start);
 	master_open(rules, sizeof(rules) / sizeof(rules[0]));
 	tick = event_new(peer_base(), -1, EV_PERSIST, on_tick, NULL);
@@ -101,6 +112,25 @@ on_conf_web(struct peer *p, uint32_t id, void *msg, int fd)
 	host = strstr(worker.conf.issuer, "://");
 	host = host == NULL ? "" : host + 3;
 	worker.issuer_loopback = host_loopback(host, strlen(host));
+}
+
+/* worker -c has looked at it before: what fails now is not the file. */
+static void
+on_conf_tls(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct conf_tls *m = msg;
+	char err[TLS_ERRLEN];
+	int in_key;
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	if (nshown == MAX_SHOWN)
+		fatalx("more than %d certificates", MAX_SHOWN);
+	shown[nshown] = tls_config_server(m->cert, m->key, err, &in_key);
+	if (shown[nshown++] == NULL && unusable == NULL)
+		xasprintf(&unusable, "%s: %s", in_key ? m->key_at : m->cert_at,
+		    err);
 }
 
 static void
@@ -144,7 +174,8 @@ on_conf_end(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)msg;
 	(void)fd;
-	error = endpoints_resolve();
+	if ((error = unusable) == NULL)
+		error = endpoints_resolve();
 	master_prepared(worker.gen, error);
 	if (error == NULL)
 		peer_setstate(p, PEER_S1);
@@ -207,7 +238,9 @@ on_listener(struct peer *p, uint32_t id, void *msg, int fd)
 
 	(void)p;
 	(void)id;
-	conn_listen(fd, m->loopback);
+	if (m->tls > nshown)
+		fatalx("listener %s: no certificate came", m->address);
+	conn_listen(fd, m->loopback, m->tls > 0 ? shown[m->tls - 1] : NULL);
 }
 
 static void
@@ -222,6 +255,9 @@ on_drain(struct peer *p, uint32_t id, void *msg, int fd)
 	worker.draining = 1;
 	drain_until = mono_msec() + (uint64_t)m->seconds * 1000;
 	conn_drain(m->stop);
+	/* Nothing is under way on a GET stream, and it would never end. */
+	if (m->stop)
+		getstreams_end_all();
 	worker_idle();
 }
 
@@ -235,6 +271,7 @@ worker_idle(void)
 	if (calls_detached() > 0 && mono_msec() < drain_until)
 		return;
 	calls_end_all();
+	getstreams_end_all();
 	master_idle();
 	exit(0);
 }
@@ -258,6 +295,7 @@ on_access(struct peer *p, uint32_t id, void *msg, int fd)
 	if (m->noauth != e->conf.noauth)
 		e->conf.noauth = 0;
 	calls_forbid();
+	getstreams_forbid();
 }
 
 static void
@@ -296,6 +334,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	authc_tick();
 	calls_tick();
+	getstreams_tick();
+	evlog_tick();
 	upstream_tick();
 	if (worker.draining)
 		worker_idle();
@@ -314,6 +354,17 @@ worker_endpoint(const char *path, size_t len)
 		    (len == n || (len == n + 1 && path[n] == '/')))
 			return &worker.endpoint[i];
 	}
+	return NULL;
+}
+
+struct backend *
+worker_backend(uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < worker.nbackend; i++)
+		if (worker.backend[i]->conf.id == id)
+			return worker.backend[i];
 	return NULL;
 }
 

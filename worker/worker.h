@@ -40,6 +40,8 @@ extern struct worker worker;
 
 /* The endpoint whose path this is (one trailing slash allowed), or NULL. */
 struct endpoint *worker_endpoint(const char *path, size_t len);
+/* The backend with this id, or NULL. */
+struct backend *worker_backend(uint32_t id);
 /* Draining: reports M_IDLE and exits once nothing is left. */
 void worker_idle(void);
 /* "issuer/mcp": the default audience. */

@@ -41,6 +41,9 @@ async function direct(kind, backends, capabilities) {
 async function compareLists(client, seen) {
 	const want = Object.entries(seen);
 	const through = await all(client, 'listTools', 'tools');
+	const names = through.map((t) => t.name);
+	same(want.flatMap(([b, l]) => l.tools.map((t) => `${b}_${t.name}`))
+	    .filter((n) => !names.includes(n)), [], 'tools missing');
 	same(through.map((t) => tool(t)).sort(byName),
 	    want.flatMap(([b, l]) => l.tools.map((t) => tool(t, `${b}_`)))
 	    .sort(byName), 'tools');

@@ -16,6 +16,8 @@
 #include "compat.h"
 #include "test.h"
 
+#define PEM(s) "-----BEGIN X-----\n" s "\n-----END X-----\n"
+
 static char dir[] = "/tmp/mcpgwd-conf-XX"
 		    "XX"
 		    "XX";
@@ -234,6 +236,46 @@ secrets(void)
 }
 
 static void
+certificates(void)
+{
+	struct conf *c;
+	const struct conf_listen *cl;
+	const struct conf_backend *b;
+
+	put("crt", PEM("the certificate"), 0644);
+	put("key", PEM("swordfish"), 0600);
+	put("two", PEM("the certificate"), 0666);
+	c = load(ISSUER
+	    "listen:\n  - {tls: {certificate: crt, key: {file: key}}, "
+	    "address: '127.0.0.1:443'}\n  - {address: '127.0.0.1:80'}\n"
+	    "backends: {a: {url: 'https://h/', ca: crt, "
+	    "cert: {certificate: crt, key: key}}, b: {url: 'https://h/'}}\n",
+	    NULL);
+	if (c != NULL) {
+		cl = TAILQ_FIRST(&c->listens);
+		CHECK(strcmp(cl->tls.cert.text, PEM("the certificate")) == 0);
+		CHECK(strcmp(cl->tls.key.text, PEM("swordfish")) == 0);
+		CHECK(cl->tls.cert.pos.line == 3);
+		cl = TAILQ_NEXT(cl, entry);
+		CHECK(cl->tls.cert.how == NULL);
+		b = &TAILQ_FIRST(&c->backends)->b;
+		CHECK(b->tls == 1 && b->port == 443);
+		CHECK(strcmp(b->ca, PEM("the certificate")) == 0);
+		CHECK(strcmp(b->cert, PEM("the certificate")) == 0);
+		CHECK(strcmp(b->key, PEM("swordfish")) == 0);
+		b = &TAILQ_NEXT(TAILQ_FIRST(&c->backends), entry)->b;
+		CHECK(b->tls == 1 && b->ca == NULL && b->cert == NULL);
+	}
+	conf_free(c);
+	load(ISSUER "listen: [{address: '127.0.0.1:443', "
+		    "tls: {certificate: two, key: key}}]\n",
+	    "main.conf:2: listen.tls.certificate: ");
+	load(ISSUER "listen: [{address: '127.0.0.1:443', "
+		    "tls: {certificate: crt, key: pw}}]\n",
+	    "main.conf:2: listen.tls.key: ");
+}
+
+static void
 includes(void)
 {
 	struct conf *c;
@@ -321,7 +363,8 @@ static void
 clean(void)
 {
 	static const char *const names[] = {"main.conf", "pw", "open", "void",
-	    "two", "d/1.yaml", "d/2.yaml", "d/3.yaml", "d", "open.conf"};
+	    "two", "crt", "key", "d/1.yaml", "d/2.yaml", "d/3.yaml", "d",
+	    "open.conf"};
 	char path[256];
 	size_t i;
 
@@ -340,6 +383,7 @@ main(int argc, char *argv[])
 
 	umask(022);
 	CHECK(setenv("MCPGWD_TEST", "swordfish swordfish", 1) == 0);
+	CHECK(setenv("MCPGWD_TEST_PEM", PEM("swordfish"), 1) == 0);
 	CHECK(walk(base, "good", good) >= 5);
 	CHECK(walk(base, "bad", bad) >= 40);
 	xasprintf(&sample, "%s/../../etc/mcpgwd.conf", base);
@@ -347,6 +391,7 @@ main(int argc, char *argv[])
 	free(sample);
 	CHECK(mkdtemp(dir) != NULL);
 	secrets();
+	certificates();
 	includes();
 	modes();
 	defaults();

@@ -140,11 +140,18 @@ export class Gateway {
 
 	// Pids by role, as the processes call themselves.
 	pids(role) {
-		const title = { worker: 'worker: worker', keeper: 'worker: keeper',
-		    resolver: 'worker: resolver', authd: 'authd: authorization',
-		    hasher: 'authd: password hasher' }[role];
-		return this.processes().filter((p) => p.args[0] === title)
+		const title = { worker: /^worker: \d+$/,
+		    keeper: /^worker: keeper$/, resolver: /^worker: resolver$/,
+		    authd: /^authd: authorization$/,
+		    hasher: /^authd: password hasher$/ }[role];
+		return this.processes().filter((p) => title.test(p.args[0]))
 		    .map((p) => p.pid);
+	}
+
+	// The id that a worker puts into X-Mcpgw-Worker.
+	workerId(pid) {
+		return this.processes().find((p) => p.pid === pid)
+		    .args[0].split(' ')[1];
 	}
 
 	// SIGTERM; everything it had started must be gone.

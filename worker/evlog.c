@@ -1,0 +1,356 @@
+/*
+ * Event streams and their logs.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "compat.h"
+#include "evlog.h"
+#include "log.h"
+
+#define MAX_EVENTS   256	   /* of a stream */
+#define MAX_BYTES    (1024 * 1024) /* of a stream */
+#define MAX_TOTAL    (32 * 1024 * 1024)
+#define KEEP_TIME    (300 * 1000) /* ms after the end */
+#define COMMENT_TIME 15000	  /* ms */
+#define PRIMED	     "2025-11-25" /* first revision with priming events */
+
+struct event_line {
+	TAILQ_ENTRY(event_line) entry;
+	uint64_t seq;
+	size_t len;
+	char text[];
+};
+
+struct evlog {
+	TAILQ_ENTRY(evlog) entry;
+	uint64_t id;
+	uint8_t nonce[ID_LEN];
+	int primed;
+	uint64_t seq; /* of the last event */
+	TAILQ_HEAD(, event_line) events;
+	size_t nevents, bytes;
+	struct request *rq; /* NULL: nobody there */
+	const struct evlog_ops *ops;
+	void *arg;
+	uint64_t ended; /* ms; 0: more may come */
+	uint64_t said;	/* ms; last byte */
+};
+
+static struct event_line *evlog_keep(struct evlog *, const char *, size_t);
+static struct evlog *evlog_find(const uint8_t *, uint64_t);
+static void evlog_drop(struct evlog *);
+static void evlog_free(struct evlog *);
+static void evlog_rq_gone(struct request *);
+static void evlog_rq_drained(struct request *);
+static void evlog_bind(struct evlog *, struct request *);
+static void evlog_cut(struct evlog *);
+
+static TAILQ_HEAD(, evlog) logs = TAILQ_HEAD_INITIALIZER(logs);
+static uint64_t next_id;
+static size_t total;
+
+struct evlog *
+evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
+    const struct evlog_ops *ops, void *arg)
+{
+	struct evlog *l;
+
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return NULL;
+	l->id = ++next_id;
+	memcpy(l->nonce, nonce, ID_LEN);
+	l->primed = strcmp(revision, PRIMED) >= 0;
+	l->ops = ops;
+	l->arg = arg;
+	TAILQ_INIT(&l->events);
+	TAILQ_INSERT_TAIL(&logs, l, entry);
+	return l;
+}
+
+uint64_t
+evlog_id(const struct evlog *l)
+{
+	return l->id;
+}
+
+static void
+evlog_bind(struct evlog *l, struct request *rq)
+{
+	l->rq = rq;
+	l->said = mono_msec();
+	rq->ctx = l;
+	rq->gone = evlog_rq_gone;
+	rq->drained = evlog_rq_drained;
+	if (!rq->streaming)
+		reply_stream(rq, 200, "text/event-stream");
+}
+
+/* Older clients take an event without data for a message and fail. */
+void
+evlog_attach(struct evlog *l, struct request *rq)
+{
+	char text[96];
+	int n;
+
+	evlog_bind(l, rq);
+	if (!l->primed)
+		return;
+	l->seq++;
+	n = snprintf(text, sizeof(text),
+	    "id: %" PRIu64 ".%" PRIu64 ".%" PRIu64 "\nretry: 1000\ndata: \n\n",
+	    worker.id, l->id, l->seq);
+	(void)reply_chunk(rq, text, n);
+}
+
+/* A backend may break its JSON over lines, outside of strings; data lines may
+ * not hold a line end. */
+static struct event_line *
+evlog_keep(struct evlog *l, const char *json, size_t len)
+{
+	struct event_line *e;
+	size_t i;
+
+	if ((e = malloc(sizeof(*e) + len + 128)) == NULL)
+		return NULL;
+	e->seq = ++l->seq;
+	e->len = snprintf(e->text, 128,
+	    "event: message\nid: %" PRIu64 ".%" PRIu64 ".%" PRIu64 "\ndata: ",
+	    worker.id, l->id, l->seq);
+	memcpy(e->text + e->len, json, len);
+	for (i = 0; i < len; i++)
+		if (json[i] == '\n' || json[i] == '\r')
+			e->text[e->len + i] = ' ';
+	e->len += len;
+	e->text[e->len++] = '\n';
+	e->text[e->len++] = '\n';
+	TAILQ_INSERT_TAIL(&l->events, e, entry);
+	l->nevents++;
+	l->bytes += e->len;
+	total += e->len;
+	while (l->nevents > MAX_EVENTS ||
+	    (l->bytes > MAX_BYTES && l->nevents > 1))
+		evlog_drop(l);
+	return e;
+}
+
+static void
+evlog_drop(struct evlog *l)
+{
+	struct event_line *e = TAILQ_FIRST(&l->events);
+
+	TAILQ_REMOVE(&l->events, e, entry);
+	l->nevents--;
+	l->bytes -= e->len;
+	total -= e->len;
+	free(e);
+}
+
+int
+evlog_send(struct evlog *l, const char *json, size_t len)
+{
+	struct event_line *e;
+
+	if ((e = evlog_keep(l, json, len)) == NULL)
+		return -1;
+	if (l->rq == NULL)
+		return -1;
+	l->said = mono_msec();
+	if (reply_chunk(l->rq, e->text, e->len) == -1) {
+		evlog_cut(l);
+		return -1;
+	}
+	return 0;
+}
+
+/* A client that does not read is dropped; it may come back for the rest. */
+static void
+evlog_cut(struct evlog *l)
+{
+	struct request *rq = l->rq;
+
+	l->rq = NULL;
+	rq->gone = NULL;
+	rq->drained = NULL;
+	rq->broken = 1;
+	reply_end(rq);
+	if (l->ops != NULL)
+		l->ops->gone(l->arg);
+}
+
+void
+evlog_keepalive(struct evlog *l, uint64_t now)
+{
+	if (l->rq != NULL && now - l->said >= COMMENT_TIME) {
+		l->said = now;
+		(void)reply_chunk(l->rq, ":\n\n", 3);
+	}
+}
+
+size_t
+evlog_backlog(const struct evlog *l)
+{
+	return l->rq == NULL ? 0 : reply_backlog(l->rq);
+}
+
+int
+evlog_attached(const struct evlog *l)
+{
+	return l->rq != NULL;
+}
+
+void
+evlog_pause(struct evlog *l)
+{
+	struct request *rq = l->rq;
+
+	if (!l->primed || rq == NULL)
+		return;
+	l->rq = NULL;
+	rq->gone = NULL;
+	rq->drained = NULL;
+	reply_end(rq);
+}
+
+void
+evlog_end(struct evlog *l)
+{
+	struct request *rq = l->rq;
+
+	l->ops = NULL;
+	l->ended = mono_msec();
+	l->rq = NULL;
+	if (rq != NULL) {
+		rq->gone = NULL;
+		rq->drained = NULL;
+		reply_end(rq);
+	}
+	if (l->nevents == 0)
+		evlog_free(l);
+}
+
+static void
+evlog_rq_gone(struct request *rq)
+{
+	struct evlog *l = rq->ctx;
+
+	l->rq = NULL;
+	if (l->ops != NULL)
+		l->ops->gone(l->arg);
+}
+
+static void
+evlog_rq_drained(struct request *rq)
+{
+	struct evlog *l = rq->ctx;
+
+	if (l->ops != NULL && l->ops->drained != NULL)
+		l->ops->drained(l->arg);
+}
+
+int
+evlog_readid(const struct span *s, uint64_t *wid, uint64_t *stream,
+    uint64_t *seq)
+{
+	char buf[80], extra;
+
+	if (s->len >= sizeof(buf) || s->len == 0 || s->p[0] < '0' ||
+	    s->p[0] > '9')
+		return -1;
+	memcpy(buf, s->p, s->len);
+	buf[s->len] = '\0';
+	if (sscanf(buf, "%" SCNu64 ".%" SCNu64 ".%" SCNu64 "%c", wid, stream,
+		seq, &extra) != 3)
+		return -1;
+	return 0;
+}
+
+static struct evlog *
+evlog_find(const uint8_t *nonce, uint64_t stream)
+{
+	struct evlog *l;
+
+	TAILQ_FOREACH(l, &logs, entry)
+		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0)
+			return l;
+	return NULL;
+}
+
+int
+evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream)
+{
+	return evlog_find(nonce, stream) != NULL;
+}
+
+/*
+ * A stream that is still held by a connection goes to the new one: the client
+ * has left the old, whether the network has said so or not.
+ */
+int
+evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
+    struct request *rq)
+{
+	struct event_line *e;
+	struct request *old;
+	struct evlog *l;
+
+	if ((l = evlog_find(nonce, stream)) == NULL)
+		return -1;
+	if ((old = l->rq) != NULL) {
+		l->rq = NULL;
+		old->gone = NULL;
+		old->drained = NULL;
+		reply_end(old);
+	}
+	evlog_bind(l, rq);
+	TAILQ_FOREACH(e, &l->events, entry)
+		if (e->seq > seq)
+			(void)reply_chunk(rq, e->text, e->len);
+	if (l->ended != 0) {
+		l->rq = NULL;
+		rq->gone = NULL;
+		rq->drained = NULL;
+		reply_end(rq);
+	} else if (l->ops->back != NULL)
+		l->ops->back(l->arg);
+	return 0;
+}
+
+static void
+evlog_free(struct evlog *l)
+{
+	while (l->nevents > 0)
+		evlog_drop(l);
+	TAILQ_REMOVE(&logs, l, entry);
+	free(l);
+}
+
+/* Streams that are being fed are ended by whoever feeds them. */
+void
+evlog_forget(const uint8_t nonce[ID_LEN])
+{
+	struct evlog *l, *next;
+
+	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (l->ended != 0 && memcmp(l->nonce, nonce, ID_LEN) == 0)
+			evlog_free(l);
+	}
+}
+
+void
+evlog_tick(void)
+{
+	struct evlog *l, *next;
+	uint64_t now = mono_msec();
+
+	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (l->ended != 0 &&
+		    (now - l->ended >= KEEP_TIME || total > MAX_TOTAL))
+			evlog_free(l);
+	}
+}

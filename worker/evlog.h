@@ -1,0 +1,56 @@
+#ifndef EVLOG_H
+#define EVLOG_H
+
+/*
+ * An event stream toward a client and its log: what was sent stays for a while,
+ * so that a client which lost the connection can go on from the last event it
+ * has seen (Last-Event-ID), on this worker or through a pipe from another.
+ * Event ids are <worker id>.<stream>.<number>.
+ */
+#include <stdint.h>
+
+#include "request.h"
+#include "session.h"
+
+struct evlog;
+
+/* What whoever feeds a stream wants to hear of its client. */
+struct evlog_ops {
+	void (*gone)(void *);	 /* the connection is lost, or too slow */
+	void (*drained)(void *); /* it takes more now */
+	void (*back)(void *);	 /* a client is attached again */
+};
+
+/* A new stream of a session; NULL when memory is out. */
+struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
+    const struct evlog_ops *, void *arg);
+uint64_t evlog_id(const struct evlog *);
+/* The request becomes the stream (reply_stream); with a priming event where
+ * the revision has one. */
+void evlog_attach(struct evlog *, struct request *);
+/* Logs and sends one JSON message. -1: no client has it now (it is logged). */
+int evlog_send(struct evlog *, const char *json, size_t len);
+/* A comment, if the last byte is older than 15 s. */
+void evlog_keepalive(struct evlog *, uint64_t now);
+size_t evlog_backlog(const struct evlog *);
+int evlog_attached(const struct evlog *);
+/* Lets the client go, to come back for more (SSE polling, 2025-11-25 on);
+ * nothing for clients that know no such thing. */
+void evlog_pause(struct evlog *);
+/* Nothing more will come: the client's stream ends cleanly and the log stays
+ * for those who come back for the end of it. Not to be used afterwards. */
+void evlog_end(struct evlog *);
+
+/* Reads an event id; 0 or -1. */
+int evlog_readid(const struct span *, uint64_t *worker, uint64_t *stream,
+    uint64_t *seq);
+/* The client comes back on rq: replays what followed seq and goes on. -1 (rq
+ * untouched): no such stream of this session. */
+int evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
+    struct request *rq);
+int evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream);
+/* Drops the logs of a session, and ends its streams. */
+void evlog_forget(const uint8_t nonce[ID_LEN]);
+void evlog_tick(void);
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * GET streams.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "conn.h"
+#include "digest.h"
+#include "evlog.h"
+#include "getstream.h"
+#include "keeperc.h"
+#include "log.h"
+#include "notify.h"
+#include "policy.h"
+#include "question.h"
+#include "resume.h"
+#include "revoked.h"
+#include "view.h"
+#include "watch.h"
+
+#define GONE_TIME 60000 /* ms until a stream without a client ends */
+
+struct feed {
+	LIST_ENTRY(feed) entry;
+	struct getstream *stream;
+	struct watch *watch;
+	struct asker asker;
+};
+
+struct getstream {
+	LIST_ENTRY(getstream) entry;
+	struct evlog *log;
+	const struct endpoint *endpoint;
+	char *subject;
+	uint8_t nonce[ID_LEN];
+	uint8_t gid[ID_LEN];
+	int has_gid;
+	uint8_t class;
+	uint64_t gone; /* ms since there is no client; 0: there is */
+	uint8_t before[CAT_KINDS][DIGEST_LEN]; /* lists of the last catalog */
+	int known; /* before is filled */
+	int changed;   /* bits of enum cat_kind to tell */
+	int questions;
+	LIST_HEAD(, feed) feeds;
+};
+
+static struct getstream *stream_find(const uint8_t *);
+static void stream_end(struct getstream *);
+static void stream_claim(const struct getstream *);
+static void stream_gone(void *);
+static void stream_back(void *);
+static void feed_message(void *, const char *, size_t);
+static void feed_stop(struct feed *);
+static int feed_ask(void *, const char *, size_t);
+static void lists_digest(struct getstream *, uint8_t[][DIGEST_LEN]);
+
+static const struct evlog_ops log_ops = {stream_gone, NULL, stream_back};
+static LIST_HEAD(, getstream) streams = LIST_HEAD_INITIALIZER(streams);
+
+static const char *const notes[] = {"tools", "prompts", "resources"};
+
+void
+getstream_begin(struct request *rq, const struct proof *proof,
+    const struct session *s)
+{
+	const struct span *last = http_get(&rq->head, HDR_LAST_EVENT_ID);
+	struct getstream *g;
+	uint64_t wid, stream, seq;
+
+	if (worker.conf.streams_per_user > 0 &&
+	    getstreams_of(s->subject) >= worker.conf.streams_per_user) {
+		reply_header(rq, "Retry-After", "5");
+		mcp_error(rq, 429, NULL, RPC_SERVER,
+		    "too many streams of this user are open");
+		return;
+	}
+	if (last != NULL && evlog_readid(last, &wid, &stream, &seq) == 0) {
+		if (wid == worker.id) {
+			if (evlog_resume(s->nonce, stream, seq, rq) == 0)
+				return;
+		} else if (!rq->resumed &&
+		    resume_elsewhere(rq, s->nonce, wid, stream, seq) == 0)
+			return;
+	}
+	if ((g = calloc(1, sizeof(*g))) == NULL ||
+	    (g->subject = strdup(s->subject)) == NULL ||
+	    (g->log = evlog_new(s->nonce, s->revision, &log_ops, g)) == NULL) {
+		if (g != NULL)
+			free(g->subject);
+		free(g);
+		reply_unavailable(rq, 1);
+		return;
+	}
+	if ((g->has_gid = proof != NULL))
+		memcpy(g->gid, proof->gid, ID_LEN);
+	memcpy(g->nonce, s->nonce, ID_LEN);
+	g->class = s->class;
+	g->endpoint = rq->endpoint;
+	LIST_INIT(&g->feeds);
+	LIST_INSERT_HEAD(&streams, g, entry);
+	evlog_attach(g->log, rq);
+	lists_digest(g, g->before);
+	stream_claim(g);
+}
+
+static void
+stream_claim(const struct getstream *g)
+{
+	struct k_claim m;
+
+	memcpy(m.nonce, g->nonce, ID_LEN);
+	m.stream = evlog_id(g->log);
+	(void)keeperc_claim(&m);
+}
+
+static struct getstream *
+stream_find(const uint8_t *nonce)
+{
+	struct getstream *g;
+
+	LIST_FOREACH(g, &streams, entry)
+		if (memcmp(g->nonce, nonce, ID_LEN) == 0)
+			return g;
+	return NULL;
+}
+
+static void
+stream_gone(void *arg)
+{
+	struct getstream *g = arg;
+
+	g->gone = mono_msec();
+}
+
+static void
+stream_back(void *arg)
+{
+	struct getstream *g = arg;
+
+	g->gone = 0;
+	stream_claim(g);
+}
+
+static void
+stream_end(struct getstream *g)
+{
+	struct feed *f;
+
+	while ((f = LIST_FIRST(&g->feeds)) != NULL)
+		feed_stop(f);
+	LIST_REMOVE(g, entry);
+	evlog_end(g->log);
+	free(g->subject);
+	free(g);
+}
+
+void
+getstream_release(const struct k_claim *m)
+{
+	struct getstream *g;
+
+	LIST_FOREACH(g, &streams, entry)
+		if (evlog_id(g->log) == m->stream &&
+		    memcmp(g->nonce, m->nonce, ID_LEN) == 0) {
+			stream_end(g);
+			return;
+		}
+}
+
+/* ---- what feeds it ---- */
+
+void
+getstream_upstream(const struct k_lease *l)
+{
+	struct getstream *g = stream_find(l->nonce);
+	struct backend *b = worker_backend(l->backend);
+	struct feed *f;
+
+	if (g == NULL || b == NULL || *l->session == '\0')
+		return;
+	LIST_FOREACH(f, &g->feeds, entry) {
+		if (watch_backend(f->watch) != b)
+			continue;
+		if (strcmp(watch_session(f->watch), l->session) == 0 &&
+		    !watch_dead(f->watch))
+			return;
+		feed_stop(f);
+		break;
+	}
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		return;
+	f->stream = g;
+	f->watch = watch_start(b, l->session, l->revision, feed_message, f);
+	if (f->watch == NULL) {
+		free(f);
+		return;
+	}
+	f->asker.backend = b;
+	f->asker.session = watch_session(f->watch);
+	f->asker.revision = watch_revision(f->watch);
+	f->asker.nonce = g->nonce;
+	f->asker.class = view_class(b, g->class);
+	f->asker.send = feed_ask;
+	f->asker.arg = g;
+	f->asker.open = &g->questions;
+	LIST_INSERT_HEAD(&g->feeds, f, entry);
+}
+
+static void
+feed_stop(struct feed *f)
+{
+	questions_end(&f->asker);
+	watch_stop(f->watch);
+	LIST_REMOVE(f, entry);
+	free(f);
+}
+
+static int
+feed_ask(void *arg, const char *json, size_t len)
+{
+	struct getstream *g = arg;
+
+	return evlog_send(g->log, json, len);
+}
+
+/*
+ * Changed lists are the keeper's business: it asks anew, and every client is
+ * told that sees the difference.
+ */
+static void
+feed_message(void *arg, const char *json, size_t len)
+{
+	struct feed *f = arg;
+	struct rpc r;
+	const char *why;
+	int code;
+
+	switch (rpc_scan(&r, json, len, &code, &why)) {
+	case RPC_REQUEST:
+		question_ask(&f->asker, &r);
+		break;
+	case RPC_NOTIFICATION:
+		if (strstr(r.method, "/list_changed") != NULL)
+			(void)keeperc_lists(f->asker.backend->conf.id);
+		else if (strcmp(r.method, "notifications/message") == 0 ||
+		    strcmp(r.method, "notifications/resources/updated") == 0 ||
+		    strcmp(r.method, "notifications/elicitation/complete") == 0)
+			(void)evlog_send(f->stream->log, json, len);
+		break;
+	default:
+		f->asker.backend->errors++;
+		break;
+	}
+}
+
+void
+getstream_reclaim(void)
+{
+	struct getstream *g;
+
+	LIST_FOREACH(g, &streams, entry)
+		stream_claim(g);
+}
+
+/* ---- changed lists ---- */
+
+static void
+lists_digest(struct getstream *g, uint8_t d[][DIGEST_LEN])
+{
+	struct view *v = view_get(g->endpoint, g->class);
+	const char *p;
+	size_t len;
+	int k;
+
+	g->known = v != NULL;
+	for (k = 0; v != NULL && k < CAT_KINDS; k++) {
+		p = view_list(v, k, &len);
+		sha256(d[k], p, len);
+	}
+}
+
+void
+getstreams_after(void)
+{
+	uint8_t now[CAT_KINDS][DIGEST_LEN];
+	struct getstream *g;
+	int k, known;
+
+	LIST_FOREACH(g, &streams, entry) {
+		known = g->known;
+		lists_digest(g, now);
+		for (k = 0; known && g->known && k < CAT_KINDS; k++)
+			if (memcmp(now[k], g->before[k], DIGEST_LEN) != 0)
+				g->changed |= 1 << (k == CAT_TEMPLATES ?
+					CAT_RESOURCES : k);
+		if (g->known)
+			memcpy(g->before, now, sizeof(now));
+	}
+}
+
+void
+getstreams_tell(void)
+{
+	struct getstream *g;
+	struct json_buf b = {0};
+	size_t k;
+
+	LIST_FOREACH(g, &streams, entry) {
+		for (k = 0; k < sizeof(notes) / sizeof(notes[0]); k++) {
+			if (!(g->changed & 1 << k))
+				continue;
+			b.len = 0;
+			json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
+				      "\"notifications/");
+			json_puts(&b, notes[k]);
+			json_puts(&b, "/list_changed\"}");
+			if (!b.err)
+				(void)evlog_send(g->log, b.p, b.len);
+		}
+		g->changed = 0;
+	}
+	json_buf_free(&b);
+}
+
+/* ---- ends ---- */
+
+void
+getstreams_end(uint8_t kind, const uint8_t id[ID_LEN])
+{
+	struct getstream *g, *next;
+
+	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
+		next = LIST_NEXT(g, entry);
+		if ((kind == REV_GRANT && g->has_gid &&
+			memcmp(g->gid, id, ID_LEN) == 0) ||
+		    (kind == REV_SESSION && memcmp(g->nonce, id, ID_LEN) == 0))
+			stream_end(g);
+	}
+	if (kind == REV_SESSION)
+		evlog_forget(id);
+}
+
+void
+getstreams_forbid(void)
+{
+	struct getstream *g, *next;
+
+	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
+		next = LIST_NEXT(g, entry);
+		if (!policy_endpoint(g->endpoint, g->subject))
+			stream_end(g);
+	}
+}
+
+void
+getstreams_end_all(void)
+{
+	struct getstream *g;
+
+	while ((g = LIST_FIRST(&streams)) != NULL)
+		stream_end(g);
+}
+
+size_t
+getstreams_of(const char *subject)
+{
+	struct getstream *g;
+	size_t n = 0;
+
+	LIST_FOREACH(g, &streams, entry)
+		n += strcmp(g->subject, subject) == 0;
+	return n;
+}
+
+void
+getstreams_tick(void)
+{
+	struct getstream *g, *next;
+	uint64_t now = mono_msec();
+
+	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
+		next = LIST_NEXT(g, entry);
+		if (g->gone != 0 && now - g->gone >= GONE_TIME)
+			stream_end(g);
+		else
+			evlog_keepalive(g->log, now);
+	}
+}

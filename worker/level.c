@@ -1,0 +1,108 @@
+/*
+ * Log levels of sessions.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keeperc.h"
+#include "level.h"
+
+struct pending {
+	TAILQ_ENTRY(pending) entry;
+	uint32_t id;
+	struct request *rq;
+	char *rpcid; /* JSON */
+};
+
+static void pending_gone(struct request *);
+static void pending_finish(struct pending *, int);
+
+static const char *const levels[] = {"debug", "info", "notice", "warning",
+    "error", "critical", "alert", "emergency"};
+
+static TAILQ_HEAD(, pending) all = TAILQ_HEAD_INITIALIZER(all);
+static uint32_t next_id;
+
+void
+mcp_set_level(const struct mcp *m)
+{
+	const struct json_span *level = rpc_param(m->rpc, "level");
+	struct k_soft soft;
+	struct pending *p;
+	char word[16] = "";
+	size_t i;
+
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (level != NULL && json_equals(level, levels[i]))
+			strcpy(word, levels[i]);
+	if (word[0] == '\0') {
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
+		    "params.level is no log level");
+		return;
+	}
+	if ((p = calloc(1, sizeof(*p))) == NULL ||
+	    (p->rpcid = strndup(m->rpc->id.p, m->rpc->id.len)) == NULL) {
+		free(p);
+		reply_unavailable(m->rq, 1);
+		return;
+	}
+	memset(&soft, 0, sizeof(soft));
+	memcpy(soft.nonce, m->session->nonce, ID_LEN);
+	soft.level = word;
+	p->id = ++next_id;
+	p->rq = m->rq;
+	p->rq->ctx = p;
+	p->rq->gone = pending_gone;
+	TAILQ_INSERT_TAIL(&all, p, entry);
+	if (keeperc_level(p->id, &soft) == -1)
+		pending_finish(p, 0);
+}
+
+static void
+pending_gone(struct request *rq)
+{
+	struct pending *p = rq->ctx;
+
+	TAILQ_REMOVE(&all, p, entry);
+	free(p->rpcid);
+	free(p);
+}
+
+static void
+pending_finish(struct pending *p, int ok)
+{
+	struct json_span id = {p->rpcid, strlen(p->rpcid), JSON_STRING};
+	struct request *rq = p->rq;
+
+	rq->gone = NULL;
+	if (ok)
+		mcp_result(rq, &id, "{}", 2);
+	else
+		reply_unavailable(rq, 1);
+	TAILQ_REMOVE(&all, p, entry);
+	free(p->rpcid);
+	free(p);
+}
+
+void
+level_done(uint32_t id)
+{
+	struct pending *p;
+
+	TAILQ_FOREACH(p, &all, entry)
+		if (p->id == id) {
+			pending_finish(p, 1);
+			return;
+		}
+}
+
+void
+level_keeper_gone(void)
+{
+	struct pending *p;
+
+	while ((p = TAILQ_FIRST(&all)) != NULL)
+		pending_finish(p, 0);
+}

@@ -1,0 +1,212 @@
+/*
+ * Soft state of client sessions.
+ */
+#include <sys/queue.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "soft.h"
+
+#define BUCKETS	    4096
+#define MAX_ENTRIES 65536
+#define MAX_URIS    64			/* of a session and backend */
+#define IDLE_TIME   (24 * 3600 * 1000ull) /* ms without a stream */
+
+struct sub {
+	LIST_ENTRY(sub) entry;
+	uint32_t backend;
+	char *uri;
+};
+
+struct soft {
+	LIST_ENTRY(soft) entry;
+	uint8_t nonce[ID_LEN];
+	struct peer *owner;
+	uint64_t stream;
+	uint64_t used;
+	char *level;
+	LIST_HEAD(, sub) subs;
+};
+
+static struct soft *soft_find(const uint8_t *);
+static struct soft *soft_get(const uint8_t *);
+static void soft_free(struct soft *);
+static size_t hash(const uint8_t *);
+
+static LIST_HEAD(, soft) table[BUCKETS];
+static size_t nsoft;
+
+static size_t
+hash(const uint8_t *nonce)
+{
+	return (nonce[0] | nonce[1] << 8) % BUCKETS;
+}
+
+static struct soft *
+soft_find(const uint8_t *nonce)
+{
+	struct soft *s;
+
+	LIST_FOREACH(s, &table[hash(nonce)], entry)
+		if (memcmp(s->nonce, nonce, ID_LEN) == 0)
+			return s;
+	return NULL;
+}
+
+static struct soft *
+soft_get(const uint8_t *nonce)
+{
+	struct soft *s = soft_find(nonce);
+
+	if (s == NULL) {
+		if (nsoft >= MAX_ENTRIES ||
+		    (s = calloc(1, sizeof(*s))) == NULL)
+			return NULL;
+		memcpy(s->nonce, nonce, ID_LEN);
+		LIST_INIT(&s->subs);
+		LIST_INSERT_HEAD(&table[hash(nonce)], s, entry);
+		nsoft++;
+	}
+	s->used = mono_msec();
+	return s;
+}
+
+void
+soft_claim(struct peer *p, const struct k_claim *m)
+{
+	struct soft *s = soft_get(m->nonce);
+	struct k_claim old;
+
+	if (s == NULL)
+		return;
+	if (s->owner != NULL && (s->owner != p || s->stream != m->stream)) {
+		memcpy(old.nonce, s->nonce, ID_LEN);
+		old.stream = s->stream;
+		(void)peer_send(s->owner, K_RELEASE, 0, &def_k_claim, &old, -1);
+	}
+	s->owner = p;
+	s->stream = m->stream;
+}
+
+struct peer *
+soft_owner(const uint8_t nonce[ID_LEN])
+{
+	struct soft *s = soft_find(nonce);
+
+	return s == NULL ? NULL : s->owner;
+}
+
+void
+soft_level(const struct k_soft *m)
+{
+	struct soft *s = soft_get(m->nonce);
+	char *level;
+
+	if (s == NULL || (level = strdup(m->level)) == NULL)
+		return;
+	free(s->level);
+	s->level = level;
+}
+
+void
+soft_subscribe(const struct k_soft *m)
+{
+	struct soft *s = soft_get(m->nonce);
+	struct sub *b;
+	size_t n = 0;
+
+	if (s == NULL)
+		return;
+	LIST_FOREACH(b, &s->subs, entry) {
+		n += b->backend == m->backend;
+		if (b->backend == m->backend && strcmp(b->uri, m->uri) == 0)
+			break;
+	}
+	if (b != NULL && !m->on) {
+		LIST_REMOVE(b, entry);
+		free(b->uri);
+		free(b);
+	} else if (b == NULL && m->on && n < MAX_URIS) {
+		if ((b = calloc(1, sizeof(*b))) == NULL ||
+		    (b->uri = strdup(m->uri)) == NULL) {
+			free(b);
+			return;
+		}
+		b->backend = m->backend;
+		LIST_INSERT_HEAD(&s->subs, b, entry);
+	}
+}
+
+void
+soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend, struct k_session *k)
+{
+	struct soft *s = soft_find(nonce);
+	struct sub *b;
+
+	if (s == NULL)
+		return;
+	k->level = s->level;
+	k->uris.v = calloc(MAX_URIS, sizeof(*k->uris.v));
+	if (k->uris.v == NULL)
+		return;
+	LIST_FOREACH(b, &s->subs, entry)
+		if (b->backend == backend && k->uris.n < MAX_URIS)
+			k->uris.v[k->uris.n++] = b->uri;
+}
+
+void
+soft_end(const uint8_t nonce[ID_LEN])
+{
+	struct soft *s = soft_find(nonce);
+
+	if (s != NULL)
+		soft_free(s);
+}
+
+static void
+soft_free(struct soft *s)
+{
+	struct sub *b;
+
+	while ((b = LIST_FIRST(&s->subs)) != NULL) {
+		LIST_REMOVE(b, entry);
+		free(b->uri);
+		free(b);
+	}
+	LIST_REMOVE(s, entry);
+	nsoft--;
+	free(s->level);
+	free(s);
+}
+
+void
+soft_gone(struct peer *p)
+{
+	struct soft *s;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(s, &table[i], entry)
+			if (s->owner == p)
+				s->owner = NULL;
+}
+
+void
+soft_tick(void)
+{
+	static size_t at; /* a part of the table each time */
+	struct soft *s, *next;
+	uint64_t now = mono_msec();
+	size_t n;
+
+	for (n = 0; n < BUCKETS / 64; n++, at = (at + 1) % BUCKETS)
+		for (s = LIST_FIRST(&table[at]); s != NULL; s = next) {
+			next = LIST_NEXT(s, entry);
+			if (s->owner != NULL)
+				s->used = now;
+			else if (now - s->used > IDLE_TIME)
+				soft_free(s);
+		}
+}
