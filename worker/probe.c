@@ -32,6 +32,7 @@ struct probe {
 	int kind;  /* list being asked for; CAT_KINDS: done */
 	int pages; /* of this kind */
 	int got;   /* this page has come */
+	int borrowed; /* the session is of an earlier probe */
 	char *cursor; /* JSON string, or NULL */
 	char *body;
 	size_t bodylen;
@@ -42,6 +43,7 @@ struct probe {
 
 static void probe_opened(void *, const struct handshake_result *);
 static void probe_describe(struct probe *, const struct json_span *);
+static void probe_lists(struct probe *);
 static void probe_next(struct probe *);
 static int probe_send(struct probe *);
 static int probe_message(void *, const char *, size_t);
@@ -66,8 +68,9 @@ static const struct {
 };
 
 struct probe *
-probe_start(struct backend *b, uint8_t class,
-    void (*cb)(void *, struct cat_entry *, const char *), void *arg)
+probe_start(struct backend *b, uint8_t class, const struct cat_entry *old,
+    const char *session, void (*cb)(void *, struct cat_entry *, const char *),
+    void *arg)
 {
 	struct probe *p;
 
@@ -80,12 +83,46 @@ probe_start(struct backend *b, uint8_t class,
 	p->entry.class = class;
 	p->entry.state = CAT_UP;
 	p->timer = event_new(peer_base(), -1, 0, probe_timeout, p);
-	p->hs = handshake_start(b, class, probe_opened, p);
-	if (p->timer == NULL || p->hs == NULL) {
-		probe_cancel(p);
-		return NULL;
+	if (p->timer == NULL)
+		goto fail;
+	if (session == NULL) {
+		p->hs = handshake_start(b, class, probe_opened, p);
+		if (p->hs == NULL)
+			goto fail;
+		return p;
 	}
+	strlcpy(p->session, session, sizeof(p->session));
+	strlcpy(p->revision, old->revision, sizeof(p->revision));
+	p->borrowed = 1;
+	p->entry.caps = old->caps;
+	p->entry.server = strdup(old->server ? old->server : "");
+	p->entry.instructions =
+	    strdup(old->instructions ? old->instructions : "");
+	p->entry.revision = strdup(old->revision);
+	if (p->entry.server == NULL || p->entry.instructions == NULL ||
+	    p->entry.revision == NULL)
+		goto fail;
+	probe_lists(p);
 	return p;
+fail:
+	probe_cancel(p);
+	return NULL;
+}
+
+const char *
+probe_session(const struct probe *p)
+{
+	return p->session;
+}
+
+static void
+probe_lists(struct probe *p)
+{
+	struct timeval tv = {LIST_TIME, 0};
+
+	event_add(p->timer, &tv);
+	p->kind = -1;
+	probe_next(p);
 }
 
 static int
@@ -99,7 +136,6 @@ has(const struct json_span *caps, const char *key)
 static void
 probe_opened(void *arg, const struct handshake_result *r)
 {
-	struct timeval tv = {LIST_TIME, 0};
 	struct probe *p = arg;
 	struct json_span s;
 
@@ -114,9 +150,7 @@ probe_opened(void *arg, const struct handshake_result *r)
 	s.len = r->resultlen;
 	s.type = JSON_OBJECT;
 	probe_describe(p, &s);
-	event_add(p->timer, &tv);
-	p->kind = -1;
-	probe_next(p);
+	probe_lists(p);
 }
 
 static void
@@ -300,7 +334,7 @@ probe_timeout(evutil_socket_t fd, short what, void *arg)
 static void
 probe_finish(struct probe *p, const char *why)
 {
-	if (*p->session != '\0')
+	if (why != NULL && !p->borrowed && *p->session != '\0')
 		notify_post(p->backend, "DELETE", p->session, p->revision, NULL,
 		    0);
 	p->cb(p->arg, why == NULL ? &p->entry : NULL, why);

@@ -7,10 +7,18 @@
 
 struct probe;
 
-/* cb gets a filled entry (state CAT_UP; it takes the contents, zeroing *e), or
- * NULL and why. Called once, never from inside. NULL when memory is out. */
+/*
+ * cb gets a filled entry (state CAT_UP; it takes the contents, zeroing *e), or
+ * NULL and why; called once, never from inside. old and session: a session of
+ * an earlier probe and what was learnt when it was opened; session NULL opens
+ * one. NULL when memory is out.
+ */
 struct probe *probe_start(struct backend *, uint8_t class,
+    const struct cat_entry *old, const char *session,
     void (*cb)(void *, struct cat_entry *e, const char *why), void *arg);
+/* In cb, after success: the session, "" where the backend keeps none. It stays
+ * open and is the caller's to end. */
+const char *probe_session(const struct probe *);
 void probe_cancel(struct probe *);
 
 #endif

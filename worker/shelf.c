@@ -20,7 +20,9 @@
 #include "master.h"
 #include "notify.h"
 #include "probe.h"
+#include "rpc.h"
 #include "upstream.h"
+#include "watch.h"
 
 #define CLASSES	     16
 #define MAX_GENS     8
@@ -40,6 +42,9 @@ struct shelf {
 		struct cat_entry entry;
 		struct probe *probe;
 		int wanted;
+		int stale;	     /* its lists changed while it was asked */
+		char *session;	     /* kept open to hear of changes */
+		struct watch *watch; /* its GET stream */
 	} class[CLASSES];
 	uint64_t next; /* ms: next look */
 	uint64_t backoff;
@@ -54,6 +59,9 @@ static void shelf_ask(struct shelf *, int);
 static void shelf_probed(void *, struct cat_entry *, const char *);
 static void shelf_failed(struct shelf *, int, const char *);
 static int entry_same(const struct cat_entry *, const struct cat_entry *);
+static void shelf_watch(struct shelf *, int, const char *);
+static void shelf_unwatch(struct shelf *, int);
+static void shelf_heard(void *, const char *, size_t);
 static void shelf_publish(void);
 static void shelf_free(struct shelf *);
 static int in_force(const struct shelf *);
@@ -162,6 +170,7 @@ shelf_free(struct shelf *s)
 	for (i = 0; i < CLASSES; i++) {
 		if (s->class[i].probe != NULL)
 			probe_cancel(s->class[i].probe);
+		shelf_unwatch(s, i);
 		wire_free(&def_cat_entry, &s->class[i].entry);
 	}
 	TAILQ_REMOVE(&shelves, s, entry);
@@ -243,9 +252,57 @@ shelf_probe(struct shelf *s)
 static void
 shelf_ask(struct shelf *s, int class)
 {
+	struct cat_entry *e = &s->class[class].entry;
+
 	if (s->class[class].probe == NULL && s->b->naddr > 0)
-		s->class[class].probe = probe_start(s->b, class, shelf_probed,
-		    &s->class[class].entry);
+		s->class[class].probe = probe_start(s->b, class, e,
+		    s->class[class].session, shelf_probed, e);
+}
+
+/* The session stays, and with it the stream that tells of changed lists. */
+static void
+shelf_watch(struct shelf *s, int class, const char *session)
+{
+	if (s->class[class].session != NULL || *session == '\0')
+		return;
+	s->class[class].session = xstrdup(session);
+	s->class[class].watch = watch_start(s->b, session,
+	    s->class[class].entry.revision, shelf_heard,
+	    &s->class[class].entry);
+	/* A server that goes on registering tools after the handshake may
+	 * have said so before anybody listened. */
+	s->next = mono_msec() + TROUBLE_TIME;
+}
+
+static void
+shelf_unwatch(struct shelf *s, int class)
+{
+	if (s->class[class].watch != NULL)
+		watch_stop(s->class[class].watch);
+	if (s->class[class].session != NULL)
+		notify_post(s->b, "DELETE", s->class[class].session,
+		    s->class[class].entry.revision, NULL, 0);
+	free(s->class[class].session);
+	s->class[class].session = NULL;
+	s->class[class].watch = NULL;
+}
+
+static void
+shelf_heard(void *arg, const char *json, size_t len)
+{
+	struct cat_entry *e = arg;
+	struct shelf *s = shelf_find(e->backend);
+	struct rpc r;
+	const char *why;
+	int code;
+
+	if (rpc_scan(&r, json, len, &code, &why) != RPC_NOTIFICATION ||
+	    strstr(r.method, "/list_changed") == NULL)
+		return;
+	if (s->class[e->class].probe != NULL)
+		s->class[e->class].stale = 1;
+	else
+		shelf_lists(e->backend);
 }
 
 static void
@@ -254,10 +311,16 @@ shelf_probed(void *arg, struct cat_entry *e, const char *why)
 	struct cat_entry *old = arg;
 	struct shelf *s = shelf_find(old->backend);
 	int class = old->class;
+	struct probe *p = s->class[class].probe;
 
 	s->class[class].probe = NULL;
 	if (e == NULL) {
-		shelf_failed(s, class, why);
+		/* With the session that was kept open: once more without. */
+		if (s->class[class].session != NULL) {
+			shelf_unwatch(s, class);
+			shelf_ask(s, class);
+		} else
+			shelf_failed(s, class, why);
 		return;
 	}
 	if (old->state != CAT_UP)
@@ -270,6 +333,11 @@ shelf_probed(void *arg, struct cat_entry *e, const char *why)
 	wire_free(&def_cat_entry, old);
 	memcpy(old, e, sizeof(*e));
 	memset(e, 0, sizeof(*e));
+	shelf_watch(s, class, probe_session(p));
+	if (s->class[class].stale) {
+		s->class[class].stale = 0;
+		shelf_lists(s->b->conf.id);
+	}
 	shelf_publish();
 }
 
