@@ -16,7 +16,8 @@ tools="gcc make node:nodejs npm ar:binutils setpriv:util-linux
 libs="libc6-dev libevent-dev libyaml-dev libdb-dev libssl-dev
 	libcrypt-dev ca-certificates"
 if [ "$what" = test ]; then
-	tools="$tools chromium clang clang-format cppcheck mandoc valgrind"
+	tools="$tools chromium clang clang-format cppcheck mandoc valgrind
+	    openssl sslscan"
 	# valgrind needs the symbols of ld.so.
 	libs="$libs libc6-dbg"
 fi

@@ -137,7 +137,7 @@ certs_check(const struct conf *c, struct strv *errs)
 	uint32_t before = errs->n;
 	char *err = NULL;
 	pid_t pid;
-	int fds[2], status;
+	int fds[2] = {-1, -1}, status;
 
 	(void)slice_each(c, ROLE_CHECKER, count_one, &n);
 	if (n == 0)
@@ -152,6 +152,10 @@ certs_check(const struct conf *c, struct strv *errs)
 	    setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) == -1 ||
 	    (pid = fork()) == -1) {
 		(void)strv_add(errs, strerror(errno));
+		if (fds[0] != -1) {
+			close(fds[0]);
+			close(fds[1]);
+		}
 		return -1;
 	}
 	if (pid == 0)

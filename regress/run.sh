@@ -67,7 +67,8 @@ memory() {
 	for t in "$obj"/regress/unit/*_test; do
 		case $t in *sandbox_test|*priv_test) continue ;; esac
 		[ -x "$t" ] && case1 "valgrind $(basename "$t" _test)" \
-		    valgrind -q --error-exitcode=9 --leak-check=full \
+		    valgrind -q --suppressions=regress/valgrind.supp \
+		    --error-exitcode=9 --leak-check=full \
 		    --errors-for-leak-kinds=definite,indirect "$t"
 	done
 }

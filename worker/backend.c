@@ -54,8 +54,8 @@ backend_tls(struct backend *b)
 	char err[TLS_ERRLEN];
 	int in_key;
 
-	b->tls = tls_config_client(b->conf.ca, b->conf.cert, b->conf.key, err,
-	    &in_key);
+	b->tls = tls_config_client(
+	    b->conf.ca, b->conf.cert, b->conf.key, err, &in_key);
 	if (b->tls == NULL)
 		xasprintf(&b->trouble, "can not be reached by TLS: %s", err);
 	if (b->conf.key != NULL)

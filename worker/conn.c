@@ -20,6 +20,7 @@
 #include "log.h"
 #include "peer.h"
 #include "route.h"
+#include "tls.h"
 #include "worker.h"
 
 #define READ_SIZE     (64 * 1024)
@@ -222,6 +223,8 @@ conn_read(void *arg)
 		return;
 	}
 	if (n <= 0) {
+		if (n == STREAM_ERROR && c->s.tls != NULL)
+			log_debug("%s: TLS: %s", c->addr, tls_error(c->s.tls));
 		conn_abort(c);
 		return;
 	}

@@ -129,6 +129,16 @@ spin(unsigned int ms)
 	while (mono_msec() < until);
 }
 
+/* True at the earliest after ms, and then soon. */
+#define after(ms, cond)                                                        \
+	do {                                                                   \
+		uint64_t late_ = mono_msec() + (ms) + 10000;                   \
+		spin(ms);                                                      \
+		while (!(cond) && mono_msec() < late_)                         \
+			loop_once(5);                                          \
+		CHECK(cond);                                                   \
+	} while (0)
+
 static void
 pair(int fds[2])
 {
@@ -174,20 +184,16 @@ before_commit(void)
 {
 	struct fake *f = wire(0, 1, 1);
 
-	spin(20);
-	CHECK(f->ends == 1 && f->ordered);
+	after(20, f->ends == 1 && f->ordered);
 	CHECK(f->signkeys == 1 && f->sealkeys == 1 && f->current == 1);
 	end_session(f, 1);
-	spin(20);
-	CHECK(f->answers == 1 && f->status == 503);
+	after(20, f->answers == 1 && f->status == 503);
 	conf_commit(1);
 	workers_open();
 	/* Freshly started: nothing is answered before all can be known. */
 	end_session(f, 1);
-	spin(50);
-	CHECK(f->answers == 1 && f->revoked == 1);
-	spin(400);
-	CHECK(f->answers == 2 && f->status == 200);
+	after(50, f->answers == 1 && f->revoked == 1);
+	after(400, f->answers == 2 && f->status == 200);
 }
 
 static void
@@ -196,35 +202,29 @@ all_must_know(void)
 	struct fake *a = &fakes[0], *b = wire(1, 1, 0), *c;
 	struct a_ack ack;
 
-	spin(20);
-	CHECK(b->ends == 1);
+	after(20, b->ends == 1);
 	CHECK(b->revoked == 1); /* live ones come with the join */
 	a->answers = 0;
 	end_session(a, 2);
-	spin(50);
-	CHECK(a->revoked == 2 && b->revoked == 2);
+	after(50, a->revoked == 2 && b->revoked == 2);
 	CHECK(a->answers == 0);
 	ack.n = b->last;
 	(void)peer_send(b->peer, A_ACK, 0, &def_a_ack, &ack, -1);
-	spin(20);
-	CHECK(a->answers == 1 && a->status == 200);
+	after(20, a->answers == 1 && a->status == 200);
 
 	/* One that is there and has not joined yet holds it up. */
 	b->auto_ack = 1;
 	c = wire(2, 0, 1);
 	end_session(a, 3);
-	spin(50);
-	CHECK(a->answers == 1);
+	after(50, a->answers == 1);
 	CHECK(c->revoked == 0);
 	(void)peer_send(c->peer, A_JOIN, 0, NULL, NULL, -1);
-	spin(30);
-	CHECK(c->revoked == 3 && c->ends == 1);
+	after(30, c->revoked == 3 && c->ends == 1);
 	CHECK(a->answers == 2);
 
 	/* The same again is nothing new and waits for nobody. */
 	end_session(a, 3);
-	spin(20);
-	CHECK(a->answers == 3 && c->revoked == 3);
+	after(20, a->answers == 3 && c->revoked == 3);
 	CHECK(accused == 0);
 }
 
@@ -242,16 +242,13 @@ silent(void)
 	CHECK(accused == 1 && accused_worker == 101);
 	CHECK(mono_msec() - start >= 1000);
 	CHECK(a->answers == 0);
-	spin(200);
-	CHECK(accused == 1); /* said once */
+	after(200, accused == 1); /* said once */
 	/* Its channel ends: dead or not is for master to say. */
 	peer_free(b->peer);
 	b->peer = NULL;
-	spin(50);
-	CHECK(a->answers == 0);
+	after(50, a->answers == 0);
 	worker_reaped(101);
-	spin(20);
-	CHECK(a->answers == 1 && a->status == 200);
+	after(20, a->answers == 1 && a->status == 200);
 	accused = 0;
 }
 
@@ -266,21 +263,18 @@ hostile(void)
 	f = wire(3, 1, 1);
 	spin(20);
 	(void)peer_send(f->peer, A_ACK, 0, &def_a_ack, &ack, -1);
-	spin(20);
-	CHECK(accused == 1 && accused_worker == 103);
+	after(20, accused == 1 && accused_worker == 103);
 	worker_reaped(103);
 	/* A request before the join. */
 	f = wire(4, 0, 1);
 	end_session(f, 5);
-	spin(20);
-	CHECK(accused == 2 && f->gone);
+	after(20, accused == 2 && f->gone);
 	worker_reaped(104);
 	/* A second join, the end of what is no session. */
 	f = wire(5, 1, 1);
 	spin(20);
 	(void)peer_send(f->peer, A_JOIN, 0, NULL, NULL, -1);
-	spin(20);
-	CHECK(accused == 3 && f->gone);
+	after(20, accused == 3 && f->gone);
 	worker_reaped(105);
 	f = wire(6, 1, 1);
 	spin(20);
@@ -288,8 +282,7 @@ hostile(void)
 	r.kind = REV_GRANT;
 	r.until = fix_wall + 100;
 	(void)peer_send(f->peer, A_SESSION_END, 1, &def_a_revoked, &r, -1);
-	spin(20);
-	CHECK(accused == 4 && f->answers == 0);
+	after(20, accused == 4 && f->answers == 0);
 	worker_reaped(106);
 	accused = 0;
 }
@@ -326,8 +319,8 @@ large(void)
 		end_session(a, 50 + i);
 		loop_once(1);
 	}
-	spin(1500);
-	CHECK(f->ends == 1 && f->ordered);
+	after(1500, f->ends == 1 && turn_waiting() == 0);
+	CHECK(f->ordered);
 	CHECK(f->last == revoke_newest());
 	CHECK(f->revoked == 40004 + 5);
 	CHECK(a->last == revoke_newest());
@@ -351,12 +344,10 @@ purged(void)
 	}
 	CHECK(n >= 40000);
 	f = wire(1, 1, 1);
-	spin(50);
-	CHECK(f->ends == 1 && f->revoked == 0);
+	after(50, f->ends == 1 && f->revoked == 0);
 	/* Numbers do not start again. */
 	end_session(f, 77);
-	spin(100);
-	CHECK(f->revoked == 1 && f->answers == 1);
+	after(100, f->revoked == 1 && f->answers == 1);
 }
 
 int

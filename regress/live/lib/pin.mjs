@@ -1,0 +1,93 @@
+// Connections to a worker of one's choice. All workers accept on one socket,
+// so connections are made until one has landed there; the others are kept for
+// whoever wants that worker next.
+import http from 'node:http';
+import { Readable } from 'node:stream';
+import { later } from './harness.mjs';
+import { request } from './mcp.mjs';
+
+const FRESH = 8000; // ms; the gateway closes idle connections after 15 s
+
+export class Pins {
+	#spare = [];
+
+	constructor(base) {
+		this.base = base;
+		later(() => this.close());
+	}
+
+	// {agent, worker} of one connection that has not been used for more
+	// than the question who is there. want: the id of a worker, or a
+	// function that takes one.
+	async get(want) {
+		const fits = typeof want === 'function' ? want :
+		    (id) => want === undefined || id === want;
+		for (let i = 0; i < 400; i++) {
+			this.#expire();
+			const at = this.#spare.findIndex((p) => fits(p.worker));
+			if (at >= 0)
+				return this.#spare.splice(at, 1)[0];
+			this.#spare.push(...await Promise.all(
+			    Array.from({ length: 4 }, () => this.#connect())));
+		}
+		throw new Error('no connection to that worker');
+	}
+
+	async #connect() {
+		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+		const r = await request(`${this.base}/health`,
+		    { method: 'GET', agent });
+		return { agent, worker: r.headers['x-mcpgw-worker'],
+		    at: Date.now() };
+	}
+
+	#expire() {
+		const old = this.#spare.filter((p) => Date.now() - p.at > FRESH);
+		for (const p of old)
+			p.agent.destroy();
+		this.#spare = this.#spare.filter((p) => !old.includes(p));
+	}
+
+	// Drops what is kept: a worker has been killed.
+	close() {
+		for (const p of this.#spare.splice(0))
+			p.agent.destroy();
+	}
+
+	// fetch() that sends each request to another worker than the one before.
+	fetch(seen = []) {
+		let last;
+		return async (url, init = {}) => {
+			const not = last;
+			const pin = await this.get((w) => w !== not);
+			last = pin.worker;
+			seen.push({ worker: pin.worker, method: init.method ?? 'GET',
+			    body: String(init.body ?? '') });
+			return fetchOn(pin.agent, url, init);
+		};
+	}
+}
+
+// What fetch() does, on the connection of an agent.
+export function fetchOn(agent, url, init) {
+	return new Promise((resolve, reject) => {
+		const headers = Object.fromEntries(new Headers(init.headers));
+		const req = http.request(url, { method: init.method ?? 'GET',
+		    headers, agent }, (res) => {
+			const none = [204, 304].includes(res.statusCode) ||
+			    init.method === 'HEAD';
+			res.on('close', () => agent.destroy());
+			if (none)
+				res.resume();
+			resolve(new Response(none ? null : Readable.toWeb(res), {
+				status: res.statusCode,
+				headers: Object.entries(res.headers).map(([k, v]) =>
+				    [k, String(v)]),
+			}));
+		});
+		init.signal?.addEventListener('abort', () => req.destroy(
+		    new DOMException('aborted', 'AbortError')));
+		req.on('error', reject);
+		req.end(init.body ?? undefined);
+	});
+}

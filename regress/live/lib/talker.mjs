@@ -1,0 +1,256 @@
+// A backend on the official SDK in this process: tools that report progress,
+// log, wait and ask; tools that appear; resources that change; and everything
+// it has heard. What a test wants of it is a method.
+import http from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { Server } from '@modelcontextprotocol/sdk/server/index.js';
+import { StreamableHTTPServerTransport } from
+    '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import {
+	CallToolRequestSchema, CreateMessageResultSchema, ElicitResultSchema,
+	EmptyResultSchema, ListResourcesRequestSchema,
+	ListRootsResultSchema, ListToolsRequestSchema,
+	ReadResourceRequestSchema, RootsListChangedNotificationSchema,
+	SetLevelRequestSchema, SubscribeRequestSchema, UnsubscribeRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { freePort, later, sleep } from './harness.mjs';
+
+const text = (t) => ({ content: [{ type: 'text', text: t }] });
+
+// Events of one session, for Last-Event-ID.
+class Events {
+	#all = [];
+
+	async storeEvent(streamId, message) {
+		const id = `${this.#all.length}-${randomUUID()}`;
+		this.#all.push({ id, streamId, message });
+		return id;
+	}
+
+	async replayEventsAfter(last, { send }) {
+		const at = this.#all.findIndex((e) => e.id === last);
+		if (at < 0)
+			throw new Error('unknown event id');
+		const { streamId } = this.#all[at];
+		for (const e of this.#all.slice(at + 1))
+			if (e.streamId === streamId && e.message.jsonrpc)
+				await send(e.id, e.message);
+		return streamId;
+	}
+}
+
+// The requests a server can make, by mode.
+export const questions = {
+	form: [(n) => ({ method: 'elicitation/create', params: { message: n,
+	    requestedSchema: { type: 'object',
+		properties: { a: { type: 'string' } } } } }), ElicitResultSchema],
+	url: [(n) => ({ method: 'elicitation/create', params: { mode: 'url',
+	    message: n, url: 'http://127.0.0.1/x', elicitationId: `e-${n}` } }),
+	ElicitResultSchema],
+	sampling: [(n) => ({ method: 'sampling/createMessage', params: {
+	    messages: [{ role: 'user', content: { type: 'text', text: n } }],
+	    maxTokens: 10 } }), CreateMessageResultSchema],
+	roots: [() => ({ method: 'roots/list', params: {} }),
+	    ListRootsResultSchema],
+};
+
+export class Talker {
+	constructor({ names = [], events = false } = {}) {
+		this.extra = [...names];
+		this.events = events;
+		this.sessions = new Map(); // id: session
+		this.heard = []; // [what, session, …]
+		this.cancelled = []; // nonces of calls that were cancelled
+	}
+
+	static async start(opts) {
+		const t = new Talker(opts);
+		t.port = await freePort();
+		t.url = `http://127.0.0.1:${t.port}/mcp`;
+		later(() => t.stop());
+		await t.listen();
+		return t;
+	}
+
+	listen() {
+		this.http = http.createServer((req, res) => {
+			this.#handle(req, res).catch(() => res.destroy());
+		});
+		this.http.keepAliveTimeout = 60_000;
+		return new Promise((r) =>
+		    this.http.listen(this.port, '127.0.0.1', r));
+	}
+
+	// As if it had been killed: nothing is said to anybody, and every
+	// session is forgotten.
+	async stop() {
+		const h = this.http;
+		this.http = undefined;
+		this.sessions.clear();
+		if (h === undefined)
+			return;
+		h.closeAllConnections();
+		await new Promise((r) => h.close(r));
+	}
+
+	async #handle(req, res) {
+		const parts = [];
+		for await (const p of req)
+			parts.push(p);
+		const id = req.headers['mcp-session-id'];
+		const s = this.sessions.get(id);
+		if (id !== undefined && s === undefined) {
+			res.writeHead(404).end();
+			return;
+		}
+		this.heard.push([req.method, id]);
+		if (req.method !== 'POST') {
+			await s.transport.handleRequest(req, res);
+			return;
+		}
+		const message = JSON.parse(Buffer.concat(parts));
+		this.heard.push(['message', id, message]);
+		const t = s?.transport ?? await this.#open();
+		await t.handleRequest(req, res, message);
+	}
+
+	async #open() {
+		const s = { uris: new Set(), server: this.#server(() => s) };
+		s.transport = new StreamableHTTPServerTransport({
+			sessionIdGenerator: randomUUID,
+			...(this.events && { eventStore: new Events(),
+			    retryInterval: 100 }),
+			onsessioninitialized: (id) => {
+				s.id = id;
+				this.sessions.set(id, s);
+			},
+		});
+		s.transport.onclose = () => this.sessions.delete(s.id);
+		await s.server.connect(s.transport);
+		return s.transport;
+	}
+
+	#server(session) {
+		const server = new Server({ name: 'talker', version: '1' }, {
+			capabilities: { tools: { listChanged: true }, logging: {},
+			    resources: { subscribe: true, listChanged: true } },
+		});
+		const on = (schema, fn) => server.setRequestHandler(schema,
+		    (r, x) => fn(r.params ?? {}, x));
+		on(ListToolsRequestSchema, () => ({ tools: [...Object.keys(
+		    this.#tools), ...this.extra].map((name) => ({ name,
+		    inputSchema: { type: 'object' } })) }));
+		on(CallToolRequestSchema, ({ name, arguments: args = {} }, x) =>
+		    (this.#tools[name] ?? (() => text(name)))(args, x));
+		on(ListResourcesRequestSchema, () => ({ resources: ['one', 'two']
+		    .map((n) => ({ uri: `talk://${n}`, name: n })) }));
+		on(ReadResourceRequestSchema, ({ uri }) => ({ contents: [{ uri,
+		    text: uri }] }));
+		on(SubscribeRequestSchema, ({ uri }) => {
+			session().uris.add(uri);
+			this.heard.push(['subscribe', session().id, uri]);
+			return {};
+		});
+		on(UnsubscribeRequestSchema, ({ uri }) => {
+			session().uris.delete(uri);
+			this.heard.push(['unsubscribe', session().id, uri]);
+			return {};
+		});
+		on(SetLevelRequestSchema, ({ level }) => {
+			session().level = level;
+			return {};
+		});
+		server.setNotificationHandler(RootsListChangedNotificationSchema,
+		    () => { this.heard.push(['roots', session().id]); });
+		return server;
+	}
+
+	#tools = {
+		echo: (args) => text(JSON.stringify(args)),
+		// n progress messages, ms apart, each with the nonce.
+		steps: async ({ nonce, n = 3, ms = 0 }, x) => {
+			x.signal.addEventListener('abort', () =>
+			    this.cancelled.push(nonce));
+			for (let i = 1; i <= n; i++) {
+				await this.#progress(x, i, n, `${nonce}#${i}`);
+				await sleep(ms);
+			}
+			return text(nonce);
+		},
+		// Asks the client once, or n times.
+		ask: async ({ nonce, mode = 'form', n = 1 }, x) => {
+			const [make, schema] = questions[mode];
+			const got = [];
+			x.signal.addEventListener('abort', () =>
+			    this.cancelled.push(nonce));
+			for (let i = 1; i <= n; i++)
+				got.push(await x.sendRequest(make(nonce), schema)
+				    .catch((e) => ({ refused: e.message })));
+			if (mode === 'url')
+				await x.sendNotification({
+				    method: 'notifications/elicitation/complete',
+				    params: { elicitationId: `e-${nonce}` } });
+			return text(JSON.stringify({ nonce, got }));
+		},
+		// Returns after ms unless it is cancelled.
+		wait: ({ nonce, ms = 60_000 }, x) => new Promise((done) => {
+			const timer = setTimeout(() => done(text(nonce)), ms);
+			x.signal.addEventListener('abort', () => {
+				clearTimeout(timer);
+				this.cancelled.push(nonce);
+				done(text('cancelled'));
+			});
+		}),
+		log: async ({ nonce, level = 'info' }, x) => {
+			await x.sendNotification({ method: 'notifications/message',
+			    params: { level, data: nonce } });
+			return text(nonce);
+		},
+	};
+
+	#progress(x, progress, total, message) {
+		const progressToken = x._meta?.progressToken;
+		return progressToken === undefined ? undefined :
+		    x.sendNotification({ method: 'notifications/progress',
+		    params: { progressToken, progress, total, message } });
+	}
+
+	// ---- outside of any call, on the GET stream of a session ----
+
+	async add(name) {
+		this.extra.push(name);
+		for (const s of this.sessions.values())
+			await s.server.sendToolListChanged();
+	}
+
+	async touch(uri) {
+		for (const s of this.sessions.values())
+			if (s.uris.has(uri))
+				await s.server.sendResourceUpdated({ uri });
+	}
+
+	async log(level, data, only) {
+		for (const s of only ? [only] : this.sessions.values())
+			await s.server.notification({
+			    method: 'notifications/message',
+			    params: { level, data } });
+	}
+
+	// The answer of a session's client.
+	ask(session, mode, nonce) {
+		const [make, schema] = questions[mode];
+		return session.server.request(make(nonce), schema);
+	}
+
+	ping(session) {
+		return session.server.request({ method: 'ping' },
+		    EmptyResultSchema);
+	}
+
+	// The session in which a call with this nonce came.
+	sessionOf(nonce) {
+		const at = this.heard.findLast(([what, , m]) => what === 'message' &&
+		    m.params?.arguments?.nonce === nonce);
+		return this.sessions.get(at?.[1]);
+	}
+}
