@@ -1,6 +1,6 @@
 /*
- * The HTTP client. Answers are read as strictly as requests; whatever is wrong
- * with one ends its connection, so that nothing of it reaches another call.
+ * The HTTP client: requests, connections and the pool. A connection is used
+ * again only after an answer that was framed without doubt.
  */
 #include <sys/socket.h>
 
@@ -17,58 +17,13 @@
 #include "json.h"
 #include "log.h"
 #include "peer.h"
-#include "sse.h"
-#include "stream.h"
 #include "tls.h"
-#include "upstream.h"
+#include "upconn.h"
 
-#define READ_SIZE    (64 * 1024)
 #define MAX_IDLE     64
 #define IDLE_TIME    4000 /* ms; many servers close after 5 s */
 #define CONNECT_TIME 5000 /* ms for each address */
 #define TLS_TIME     10000 /* ms for the handshake */
-#define DRAIN_TIME   2000 /* ms for the rest of an answer nobody waits for */
-#define MAX_INTERIM  8	  /* 1xx answers before the real one */
-
-enum up_state { UP_CONNECTING, UP_HEAD, UP_BODY, UP_DRAIN, UP_IDLE };
-enum up_kind { KIND_JSON, KIND_SSE, KIND_DROP };
-
-struct upreq {
-	struct upconn *conn;
-	struct backend *backend;
-	char *head;
-	size_t headlen;
-	const char *body;
-	size_t bodylen;
-	const struct upreq_ops *ops;
-	void *arg;
-	size_t nextaddr;
-	int distrusted; /* TLS to an address failed: see the backend */
-	char session[512];
-	char last[256];	    /* id of the last event */
-	unsigned int retry; /* ms the backend asked for */
-	int status;
-};
-
-struct upconn {
-	TAILQ_ENTRY(upconn) entry;
-	struct stream s;
-	struct backend *backend;
-	struct upreq *req; /* NULL when idle or draining */
-	enum up_state state;
-	enum up_kind kind;
-	uint64_t deadline; /* ms: connect, drain, idle; 0 none */
-	char *in;	   /* an unfinished head, or a JSON body */
-	size_t inlen, incap;
-	struct http_chunk chunk;
-	struct sse sse;
-	int64_t left; /* of a body with a length; -1: until the end */
-	int chunked;
-	int keep;
-	int interim;
-	int busy; /* inside a callback: do not free */
-	int dead;
-};
 
 static int up_connect(struct upreq *);
 static int up_attach(struct upreq *, int, int);
@@ -77,36 +32,18 @@ static int up_refused(struct upconn *);
 static void up_soon(void);
 static void up_late(evutil_socket_t, short, void *);
 static void up_transmit(struct upconn *);
-static void up_read(void *);
 static void up_writable(void *);
-static int up_head(struct upconn *, char *, size_t);
-static int up_kind(struct upconn *, const struct http_head *);
-static void up_body(struct upconn *, char *, size_t);
-static int up_content(struct upconn *, const char *, size_t);
-static int up_event(void *, const struct sse_event *);
-static void up_end(struct upconn *);
-static void up_eof(struct upconn *);
-static void up_message(struct upconn *, const char *, size_t);
-static void up_finish(struct upconn *, enum up_result);
-static void up_free(struct upconn *);
-static void up_idle(struct upconn *);
-static int up_append(struct upconn *, const char *, size_t);
 static char *up_headtext(struct backend *, const struct upreq_head *, size_t,
     size_t *);
 static void up_headline(struct json_buf *, const char *, const char *);
-static void up_remember(struct upconn *);
-static void up_over(struct upreq *, enum up_result);
 
-/* Also takes what follows a head that came in pieces. */
-static char readbuf[READ_SIZE + HTTP_MAX_HEAD];
 static struct event *soon; /* tells failures from outside upstream_send */
-static size_t body_max = 16 * 1024 * 1024;
 static struct upconns working = TAILQ_HEAD_INITIALIZER(working);
 
 void
 upstream_limit(size_t n)
 {
-	body_max = n;
+	up_body_max = n;
 }
 
 static char *
@@ -357,232 +294,7 @@ up_refused(struct upconn *c)
 	c->req->distrusted = 1;
 	return 1;
 }
-
-static void
-up_read(void *arg)
-{
-	struct upconn *c = arg;
-	ssize_t n;
-	char *p = readbuf;
-	size_t len;
-	int used;
-
-	n = stream_recv(&c->s, readbuf, READ_SIZE);
-	if (n == STREAM_AGAIN)
-		return;
-	if (n <= 0) {
-		if (n == 0)
-			up_eof(c);
-		else if (!up_refused(c))
-			up_finish(c, UP_CLOSED);
-		else if (c->state == UP_CONNECTING)
-			up_next(c);
-		else
-			up_finish(c, UP_TLS);
-		return;
-	}
-	len = n;
-	if (c->state == UP_IDLE) {
-		up_finish(c, UP_BAD);
-		return;
-	}
-	if (c->state == UP_HEAD) {
-		if (c->inlen > 0) {
-			if (up_append(c, p, len) == -1) {
-				up_finish(c, UP_LARGE);
-				return;
-			}
-			p = c->in;
-			len = c->inlen;
-		}
-		while (c->state == UP_HEAD && (used = up_head(c, p, len)) != 0) {
-			if (used == -1)
-				return;
-			p += used;
-			len -= used;
-		}
-		if (c->state == UP_HEAD) {
-			if (p == c->in)
-				return;
-			if (c->inlen > 0) {
-				memmove(c->in, p, len);
-				c->inlen = len;
-			} else if (up_append(c, p, len) == -1)
-				up_finish(c, UP_LARGE);
-			return;
-		}
-		if (c->inlen > 0) {
-			/* The rest is body: it moves out of the buffer that
-			 * may now collect it. */
-			memcpy(readbuf, p, len);
-			p = readbuf;
-			c->inlen = 0;
-		}
-	}
-	up_body(c, p, len);
-}
-
-/* Bytes of head consumed, 0 for more, -1 when the connection is gone. */
-static int
-up_head(struct upconn *c, char *p, size_t len)
-{
-	static struct http_head h;
-	const struct span *v;
-	ssize_t n;
-	size_t i;
-
-	if (len == 0)
-		return 0;
-	n = http_response(&h, p, len);
-	if (n == 0 && len < HTTP_MAX_HEAD)
-		return 0;
-	if (n <= 0 || c->interim > MAX_INTERIM || h.status == 101) {
-		up_finish(c, UP_BAD);
-		return -1;
-	}
-	if (h.status < 200) {
-		c->interim++;
-		return n;
-	}
-	c->keep = h.keepalive;
-	c->chunked = h.chunked;
-	c->left = h.chunked ? -1 : h.length;
-	if (h.status == 204 || h.status == 304)
-		c->left = c->chunked = 0;
-	if (c->left == -1 && !c->chunked)
-		c->keep = 0;
-	http_chunk_init(&c->chunk);
-	if (c->req != NULL) {
-		c->req->status = h.status;
-		c->req->session[0] = '\0';
-		v = http_get(&h, HDR_MCP_SESSION_ID);
-		if (v != NULL && v->len < sizeof(c->req->session)) {
-			memcpy(c->req->session, v->p, v->len);
-			c->req->session[v->len] = '\0';
-			for (i = 0; i < v->len; i++)
-				if (v->p[i] < 0x21 || v->p[i] > 0x7e)
-					c->req->session[0] = '\0';
-		}
-	}
-	c->state = UP_BODY;
-	if (up_kind(c, &h) == -1) {
-		up_finish(c, UP_BAD);
-		return -1;
-	}
-	return n;
-}
-
-/* What to do with the body. */
-static int
-up_kind(struct upconn *c, const struct http_head *h)
-{
-	const struct span *v = http_get(h, HDR_CONTENT_TYPE);
-	size_t n;
-
-	c->kind = KIND_DROP;
-	if (h->status > 299 || h->status == 202 || h->status == 204)
-		return 0;
-	if (v == NULL)
-		return c->left == 0 ? 0 : -1;
-	for (n = 0; n < v->len && v->p[n] != ';' && v->p[n] != ' '; n++)
-		;
-	if (n == 16 && strncasecmp(v->p, "application/json", n) == 0)
-		c->kind = KIND_JSON;
-	else if (n == 17 && strncasecmp(v->p, "text/event-stream", n) == 0) {
-		c->kind = KIND_SSE;
-		sse_init(&c->sse, body_max);
-	} else
-		return c->left == 0 ? 0 : -1;
-	return 0;
-}
-
-static void
-up_body(struct upconn *c, char *p, size_t len)
-{
-	size_t in, out;
-	int r = CHUNK_MORE;
-
-	if (c->chunked) {
-		in = len;
-		out = 0;
-		r = http_chunk(&c->chunk, p, &in, p, &out);
-		if (r == CHUNK_BAD || (r == CHUNK_END && in < len)) {
-			up_finish(c, UP_BAD);
-			return;
-		}
-	} else {
-		out = len;
-		if (c->left >= 0) {
-			if ((uint64_t)c->left < len) {
-				up_finish(c, UP_BAD);
-				return;
-			}
-			c->left -= len;
-			if (c->left == 0)
-				r = CHUNK_END;
-		}
-	}
-	c->busy = 1;
-	if (c->kind == KIND_JSON && c->inlen == 0 && r == CHUNK_END)
-		up_message(c, p, out);
-	else if (out > 0 && up_content(c, p, out) == -1)
-		r = CHUNK_BAD;
-	else if (r == CHUNK_END && c->kind == KIND_JSON)
-		up_message(c, c->in, c->inlen);
-	c->busy = 0;
-	if (c->dead) {
-		up_free(c);
-		return;
-	}
-	if (r == CHUNK_BAD)
-		up_finish(c, UP_LARGE);
-	else if (r == CHUNK_END)
-		up_end(c);
-}
-
-static int
-up_content(struct upconn *c, const char *p, size_t len)
-{
-	switch (c->kind) {
-	case KIND_JSON:
-		if (c->inlen + len > body_max)
-			return -1;
-		return up_append(c, p, len);
-	case KIND_SSE:
-		return sse_feed(&c->sse, p, len, up_event, c) == -1 ? -1 : 0;
-	default:
-		return 0;
-	}
-}
-
-static int
-up_event(void *arg, const struct sse_event *ev)
-{
-	struct upconn *c = arg;
-
-	if (strcmp(ev->event, "message") == 0 && ev->len > 0)
-		up_message(c, ev->data, ev->len);
-	return c->dead;
-}
-
-/* Hands one text to whoever asked; the answer ends the exchange for it, while
- * the connection reads on to the end of the body. */
-static void
-up_message(struct upconn *c, const char *p, size_t len)
-{
-	struct upreq *r = c->req;
-
-	if (r == NULL)
-		return;
-	if (r->ops->message(r->arg, p, len) != 1 || c->req != r)
-		return;
-	c->req = NULL;
-	c->state = UP_DRAIN;
-	c->deadline = mono_msec() + DRAIN_TIME;
-	up_over(r, UP_OK);
-}
-
-static void
+void
 up_over(struct upreq *r, enum up_result res)
 {
 	if (res == UP_OK && (r->status < 200 || r->status > 299))
@@ -593,7 +305,7 @@ up_over(struct upreq *r, enum up_result res)
 }
 
 /* What is needed to come back for the rest of a stream. */
-static void
+void
 up_remember(struct upconn *c)
 {
 	if (c->req == NULL || c->kind != KIND_SSE)
@@ -602,45 +314,8 @@ up_remember(struct upconn *c)
 	c->req->retry = c->sse.retry;
 }
 
-/* The body is complete. */
-static void
-up_end(struct upconn *c)
-{
-	struct upreq *r = c->req;
-
-	up_remember(c);
-	c->req = NULL;
-	if (c->kind == KIND_SSE)
-		sse_free(&c->sse);
-	c->kind = KIND_DROP;
-	if (c->keep)
-		up_idle(c);
-	else
-		up_free(c);
-	if (r != NULL)
-		up_over(r, UP_OK);
-}
-
-static void
-up_eof(struct upconn *c)
-{
-	int whole;
-
-	whole = c->state == UP_BODY && !c->chunked && c->left == -1;
-	if (whole && c->kind == KIND_JSON) {
-		c->busy = 1;
-		up_message(c, c->in, c->inlen);
-		c->busy = 0;
-		if (c->dead) {
-			up_free(c);
-			return;
-		}
-	}
-	up_finish(c, whole ? UP_OK : UP_CLOSED);
-}
-
 /* The connection is of no use any more. */
-static void
+void
 up_finish(struct upconn *c, enum up_result res)
 {
 	struct upreq *r = c->req;
@@ -652,7 +327,7 @@ up_finish(struct upconn *c, enum up_result res)
 		up_over(r, res);
 }
 
-static void
+void
 up_free(struct upconn *c)
 {
 	if (c->busy) {
@@ -672,7 +347,7 @@ up_free(struct upconn *c)
 	free(c);
 }
 
-static void
+void
 up_idle(struct upconn *c)
 {
 	if (c->backend->nidle >= MAX_IDLE || stream_queued(&c->s) > 0) {
@@ -688,25 +363,6 @@ up_idle(struct upconn *c)
 	stream_resume(&c->s);
 	TAILQ_INSERT_HEAD(&c->backend->idle, c, entry);
 	c->backend->nidle++;
-}
-
-static int
-up_append(struct upconn *c, const char *p, size_t len)
-{
-	size_t cap = c->incap ? c->incap : 2048;
-	char *q;
-
-	while (cap < c->inlen + len)
-		cap *= 2;
-	if (cap != c->incap) {
-		if ((q = realloc(c->in, cap)) == NULL)
-			return -1;
-		c->in = q;
-		c->incap = cap;
-	}
-	memcpy(c->in + c->inlen, p, len);
-	c->inlen += len;
-	return 0;
 }
 
 void
