@@ -60,6 +60,10 @@ void up_read(void *);
 /* upstream.c; both may free the connection */
 void up_finish(struct upconn *, enum up_result);
 void up_free(struct upconn *);
+/* TLS to this address failed: with a reason that is the backend's, tell it
+ * (1), or go on with the next address. */
+int up_refused(struct upconn *);
+void up_next(struct upconn *);
 /* Back to the pool. */
 void up_idle(struct upconn *);
 /* Tells whoever asked; the request is gone. */

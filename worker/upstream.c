@@ -27,8 +27,6 @@
 
 static int up_connect(struct upreq *);
 static int up_attach(struct upreq *, int, int);
-static void up_next(struct upconn *);
-static int up_refused(struct upconn *);
 static void up_soon(void);
 static void up_late(evutil_socket_t, short, void *);
 static void up_transmit(struct upconn *);
@@ -263,7 +261,7 @@ up_writable(void *arg)
 }
 
 /* Nothing was sent to this address; maybe the next. */
-static void
+void
 up_next(struct upconn *c)
 {
 	struct upreq *r = c->req;
@@ -275,7 +273,7 @@ up_next(struct upconn *c)
 }
 
 /* Was it TLS that failed, before any answer? The reason is kept. */
-static int
+int
 up_refused(struct upconn *c)
 {
 	struct backend *b = c->backend;

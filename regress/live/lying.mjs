@@ -303,8 +303,9 @@ async function storm() {
 		    x.message?.method === 'tools/list').length - before;
 		ok(asked <= seconds + 3, `asked ${asked} times`);
 		const last = liar.tools[1].name;
-		ok((await peer.list('tools/list', 'tools')).some((t) =>
-		    t.name === `liar_${last}`), 'the last list is shown');
+		await until('the last list', async () =>
+		    (await peer.list('tools/list', 'tools')).some((t) =>
+		    t.name === `liar_${last}`), 5000);
 		s.close();
 	});
 	await test('POIS-5 nothing is left after SIGTERM', () => gw.stop());
@@ -323,7 +324,7 @@ run('lying', async () => {
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
 	} });
 	const mcp = await new Mcp(gw.url).open();
-	const load = await new Load(gw.url, undefined, { clients: 8,
+	const load = await new Load(gw.url, undefined, { clients: 4, fresh: true,
 	    tool: echoes('a') }).start();
 	load.pace = 20;
 	const slow = Object.keys(lies).filter((n) => lies[n].slow);
