@@ -37,7 +37,7 @@ HARDEN		+= $(CETFLAG) $(CLASHFLAG)
 endif
 CFLAGS		?=
 ALLCFLAGS	= -std=gnu11 $(OPT) $(WARN) $(HARDEN) -D_GNU_SOURCE -Icommon \
-		  -MMD -MP $(CFLAGS)
+		  -DLIBEXECDIR='"$(LIBEXECDIR)"' -MMD -MP $(CFLAGS)
 ALLLDFLAGS	= $(OPT) $(LDHARDEN) $(LDFLAGS)
 
 COMMON		= $(wildcard common/*.c)
@@ -189,7 +189,7 @@ lint:
 	    $(COMMON) $(MASTER) $(WORKER) $(AUTHD) $(CTL)
 	mandoc -T lint -W warning $(MAN)
 
-MAN		= $(wildcard man/*.[1-9])
+MAN		= mcpgwd.conf.5 $(wildcard man/*.[1-9])
 # cppcheck reads no system headers, but cannot do without the list macros.
 QUEUE_H		= $(firstword $(wildcard \
 		  /usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h \
@@ -212,5 +212,5 @@ clean:
 -include $(shell find $(OBJ) -mindepth 1 \( -name npm -o -name sanitize \) \
     -prune -o -name '*.d' -type f -print 2>/dev/null)
 
-.PHONY: all unit fuzzers clean run test test-full fuzz bench lint install
+.PHONY: all unit fuzzers clean run test test-full fuzz lint install
 .SECONDARY:

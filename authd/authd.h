@@ -440,6 +440,14 @@ size_t turn_waiting(void);
 #define SERIAL_MASTER 1
 void ctl_request(uint32_t id, const struct ctl_req *);
 
+/* ---- show.c: rows for mcpgwctl ---- */
+
+/* In a request: the rows of request id, at most 1,000; *more: there are
+ * others. only: a client id (or, of tokens, a user); empty for all. 1, 0 no
+ * such client, -1. */
+int show_clients(uint32_t id, const char *only, int *more);
+int show_tokens(uint32_t id, const char *only, int *more);
+
 /* ---- loop.c ---- */
 
 struct loop_timer;

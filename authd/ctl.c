@@ -19,6 +19,11 @@ struct passwd_job {
 	char *hash;
 };
 
+struct show_job {
+	uint32_t id;
+	const struct ctl_req *req;
+};
+
 static enum verdict end(struct ctl_end *, int, const char *);
 static void refuse(uint32_t, const char *);
 
@@ -199,9 +204,35 @@ judge_status(struct slice *sl, const void *msg, void *ans)
 	return J_DROP;
 }
 
+/* ---- clients, tokens ---- */
+
+static enum verdict
+judge_show(struct slice *sl, const void *msg, void *ans)
+{
+	const struct show_job *j = msg;
+	const char *only = arg_of(j->req, 0);
+	int more, r;
+
+	(void)sl;
+	r = j->req->verb == CTL_SHOW_CLIENTS
+		? show_clients(j->id, only, &more)
+		: show_tokens(j->id, only, &more);
+	if (r == 0)
+		(void)end(ans, 1, "no such client");
+	else if (r == 1)
+		(void)end(ans, 0,
+		    !more ? ""
+		    : j->req->verb == CTL_SHOW_CLIENTS
+			? "there are more; name a client to see it"
+			: "there are more; name a client or a user to see only "
+			  "its own");
+	return J_DROP;
+}
+
 void
 ctl_request(uint32_t id, const struct ctl_req *req)
 {
+	const struct show_job show = {id, req};
 	judge_fn judge;
 
 	switch (req->verb) {
@@ -210,6 +241,11 @@ ctl_request(uint32_t id, const struct ctl_req *req)
 		return;
 	case CTL_STATUS:
 		(void)turn_request(SERIAL_MASTER, id, NULL, judge_status, &id,
+		    M_CTL_END, &def_ctl_end);
+		return;
+	case CTL_SHOW_CLIENTS:
+	case CTL_SHOW_TOKENS:
+		(void)turn_request(SERIAL_MASTER, id, NULL, judge_show, &show,
 		    M_CTL_END, &def_ctl_end);
 		return;
 	case CTL_CLIENT_DELETE:

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define IMSG_HEADER_SIZE sizeof(struct imsg_hdr)
-#define MAX_IMSGSIZE     (128 * 1024)
+#define MAX_IMSGSIZE     (512 * 1024)
 
 struct imsg_hdr {
 	uint32_t type;

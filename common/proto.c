@@ -21,7 +21,7 @@
 #define ADDR_MAX     64 /* an address as text */
 #define HOST_MAX     256
 #define ID_MAX       1024 /* JSON-RPC id as raw JSON; session ids */
-#define RELAY_MAX    (96 * 1024)
+#define RELAY_MAX    (480 * 1024)
 #define KV_VALUE_MAX 8192
 #define URIS_MAX     32 /* redirect URIs, resources */
 #define LIST_MAX     256 /* hosts, users, globs, backends */
@@ -213,6 +213,8 @@ DEF(conf_web);
 #define S conf_keeper
 static const struct wire_field f_conf_keeper[] = {
     {U32(session_ttl)},
+    {U32(names_max)},
+    {STR(separator, WORD_MAX)},
 };
 #undef S
 DEF(conf_keeper);

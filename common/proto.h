@@ -42,7 +42,7 @@ enum imsg_type {
 	M_CONF_TLS, /* struct conf_tls: to workers and worker -c */
 	M_CONF_KEEPER, /* struct conf_keeper: to the keeper */
 	M_CONF_BACKEND, /* struct conf_backend: to workers and the keeper */
-	M_CONF_ENDPOINT, /* struct conf_endpoint: to workers and authd */
+	M_CONF_ENDPOINT, /* struct conf_endpoint: to workers, authd, keeper */
 	M_CONF_END, /* struct m_gen; answered by M_PREPARED */
 	M_COMMIT, /* struct m_gen: this slice is now in force */
 	M_FORGET, /* struct m_gen: nobody of it lives any more */
@@ -245,6 +245,8 @@ struct conf_web {
 
 struct conf_keeper {
 	uint32_t session_ttl;
+	uint32_t names_max;
+	char *separator;
 };
 
 struct conf_auth {
@@ -528,12 +530,15 @@ enum ctl_verb {
 	CTL_STATUS,
 	CTL_RELOAD,
 	CTL_SHOW_BACKENDS,
-	CTL_SHOW_TOOLS,
+	CTL_SHOW_TOOLS, /* args: backend, or none */
 	CTL_SHOW_WORKERS,
 	CTL_USER_PASSWD, /* args: user; secret: password */
 	CTL_CLIENT_DELETE, /* args: client id */
 	CTL_TOKEN_REVOKE, /* args: grant id; secret: or a token itself */
 	CTL_LOG_LEVEL, /* args: level */
+	CTL_SHOW_SESSIONS, /* args: backend, or none */
+	CTL_SHOW_CLIENTS, /* args: client id, or none */
+	CTL_SHOW_TOKENS, /* args: client id or user, or none */
 };
 struct ctl_req {
 	uint32_t version; /* PROTO_VERSION */
@@ -542,7 +547,8 @@ struct ctl_req {
 	char *secret;
 };
 /* One line of a table: names and values side by side; a name that starts with
- * '#' holds a number, with '?' a truth value ("true"/"false"). */
+ * '#' holds a number, with '?' a truth value ("true"/"false"), with '@' a time
+ * in seconds since the epoch (empty: never). */
 struct ctl_row {
 	struct strv names;
 	struct strv values;

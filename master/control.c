@@ -527,11 +527,14 @@ on_request(struct peer *peer, uint32_t id, void *msg, int fd)
 		break;
 	case CTL_SHOW_BACKENDS:
 	case CTL_SHOW_TOOLS:
+	case CTL_SHOW_SESSIONS:
 		ask(c, req, ROLE_KEEPER);
 		break;
 	case CTL_USER_PASSWD:
 	case CTL_CLIENT_DELETE:
 	case CTL_TOKEN_REVOKE:
+	case CTL_SHOW_CLIENTS:
+	case CTL_SHOW_TOKENS:
 		ask(c, req, ROLE_AUTHD);
 		break;
 	case CTL_LOG_LEVEL:

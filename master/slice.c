@@ -242,10 +242,13 @@ slice_each(const struct conf *c, uint8_t role, slice_cb cb, void *arg)
 		return endpoints(c, cb, arg);
 	case ROLE_KEEPER:
 		keeper.session_ttl = c->session_ttl;
+		keeper.names_max = c->names_max;
+		keeper.separator = c->separator;
 		if (cb(arg, M_CONF_KEEPER, &def_conf_keeper, &keeper, &top,
-			"keeper") == -1)
+			"keeper") == -1 ||
+		    backends(c, cb, arg) == -1)
 			return -1;
-		return backends(c, cb, arg);
+		return endpoints(c, cb, arg);
 	case ROLE_WORKER:
 		web_of(c, &web);
 		if (cb(arg, M_CONF_WEB, &def_conf_web, &web, &top, "web") ==

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compat.h"
 #include "json.h"
@@ -26,6 +27,7 @@ static void print_line(const struct ctl_row *, int, const size_t *);
 static void print_table(const struct ctl_row *, size_t);
 static void put_value(struct json_buf *, const char *, const char *);
 static void print_json(const struct output *, int, int, const char *);
+static void put_notice(struct json_buf *, size_t, const char *);
 
 struct output *
 output_new(int json)
@@ -79,14 +81,30 @@ width(const char *s)
 static const char *
 heading(const char *name)
 {
-	return *name == '#' || *name == '?' ? name + 1 : name;
+	return *name == '#' || *name == '?' || *name == '@' ? name + 1 : name;
+}
+
+/* UTC: such a table is also shown to others. */
+static const char *
+date(const char *seconds, char *buf, size_t size)
+{
+	time_t t = (time_t)strtoll(seconds, NULL, 10);
+	struct tm tm;
+
+	if (*seconds == '\0' || gmtime_r(&t, &tm) == NULL ||
+	    strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return seconds;
+	return buf;
 }
 
 static const char *
 cell(const struct ctl_row *row, uint32_t i, int head, char *buf)
 {
 	const char *s = head ? heading(row->names.v[i]) : row->values.v[i];
+	char when[64];
 
+	if (!head && *row->names.v[i] == '@')
+		s = date(s, when, sizeof when);
 	log_escape(buf, CELL_WIDTH, s, strlen(s));
 	if (*buf == '\0')
 		(void)strlcpy(buf, "-", CELL_WIDTH);
@@ -169,12 +187,21 @@ is_number(const char *s)
 static void
 put_value(struct json_buf *b, const char *name, const char *value)
 {
-	if (*name == '#')
+	if (*name == '#' || *name == '@')
 		json_puts(b, is_number(value) ? value : "null");
 	else if (*name == '?')
 		json_puts(b, strcmp(value, "true") == 0 ? "true" : "false");
 	else
 		json_putstr(b, value);
+}
+
+/* What is to be said of a table is its last row. */
+static void
+put_notice(struct json_buf *b, size_t rows, const char *message)
+{
+	json_puts(b, rows > 0 ? ",\n {\"notice\":" : "{\"notice\":");
+	json_putstr(b, message);
+	json_puts(b, "}");
 }
 
 static void
@@ -207,6 +234,8 @@ print_json(const struct output *o, int table, int failed, const char *message)
 			}
 			json_puts(&b, "}");
 		}
+		if (*message != '\0')
+			put_notice(&b, o->n, message);
 		json_puts(&b, "]");
 	}
 	text = json_buf_take(&b, NULL);

@@ -163,11 +163,14 @@ on_revoked(struct peer *p, uint32_t id, void *msg, int fd)
 
 	(void)id;
 	(void)fd;
-	if (revoked_add(r->kind, r->id, r->until) == -1)
-		fatalx("out of memory");
-	bearer_forget(r->kind, r->id);
-	calls_end(r->kind, r->id);
-	getstreams_end(r->kind, r->id);
+	/* A join repeats what is known; only news cost a search. */
+	if (!revoked_has(r->kind, r->id)) {
+		if (revoked_add(r->kind, r->id, r->until) == -1)
+			fatalx("out of memory");
+		bearer_forget(r->kind, r->id);
+		calls_end(r->kind, r->id);
+		getstreams_end(r->kind, r->id);
+	}
 	if (joined && peer_send(p, A_ACK, 0, &def_a_ack, &ack, -1) == -1)
 		fatalx("can not acknowledge a revocation");
 }

@@ -24,6 +24,8 @@ struct backend {
 	char *trouble; /* why the last connection was not trusted, or NULL */
 	struct upconns idle;
 	size_t nidle;
+	uint64_t noreuse; /* ms: idle connections are not trusted until then */
+	unsigned int notes_flying, notes_waiting; /* notify.c */
 	uint64_t calls, errors;
 };
 

@@ -237,9 +237,10 @@ call_done(void *arg, enum up_result res, int status)
 		call_finish(c);
 		return;
 	}
-	if (res == UP_STATUS && status == 404 && *c->session != '\0' &&
-	    !c->retried) {
-		/* The backend has forgotten the session: once, a new one. */
+	if (res == UP_STATUS && (status == 404 || status == 400) &&
+	    *c->session != '\0' && !c->retried) {
+		/* The backend has forgotten the session (some say 400): once,
+		 * a new one. */
 		c->retried = 1;
 		strlcpy(stale, c->session, sizeof(stale));
 		call_open(c, stale);
@@ -445,6 +446,10 @@ call_abandon(struct call *c)
 		return;
 	c->rq = NULL;
 	rq->gone = NULL;
+	if (!c->sse_ok) {
+		reply_empty(rq, 202);
+		return;
+	}
 	reply_stream(rq, 200, "text/event-stream");
 	reply_end(rq);
 }
@@ -522,8 +527,7 @@ call_end(struct call *c)
 {
 	if (c->up != NULL)
 		notify_cancelled(c);
-	call_abandon(c);
-	call_finish(c);
+	call_fail(c, "was cut off: access has been withdrawn");
 }
 
 void
@@ -544,8 +548,9 @@ calls_end_all(void)
 	struct call *c;
 
 	while ((c = TAILQ_FIRST(&calls)) != NULL) {
-		call_abandon(c);
-		call_finish(c);
+		if (c->up != NULL)
+			notify_cancelled(c);
+		call_fail(c, "was cut off: the gateway has ended");
 	}
 }
 

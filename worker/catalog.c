@@ -75,7 +75,7 @@ write_all(int fd, const void *p, size_t len)
 int
 catalog_write(const struct cat_entry *e, size_t n, uint32_t *size)
 {
-	uint32_t head[2] = {MAGIC, n}, len32;
+	uint32_t head[2] = {MAGIC, 0}, len32;
 	uint8_t *p;
 	size_t i, len, total = sizeof(head);
 	int fd;
@@ -89,15 +89,22 @@ catalog_write(const struct cat_entry *e, size_t n, uint32_t *size)
 		if ((p = wire_encode(&def_cat_entry, &e[i], &len)) == NULL)
 			goto fail;
 		len32 = len;
+		if (total + sizeof(len32) + len > MAX_FILE) {
+			/* The others are not to suffer from it. */
+			free(p);
+			continue;
+		}
 		total += sizeof(len32) + len;
-		if (total > MAX_FILE ||
-		    write_all(fd, &len32, sizeof(len32)) == -1 ||
+		head[1]++;
+		if (write_all(fd, &len32, sizeof(len32)) == -1 ||
 		    write_all(fd, p, len) == -1) {
 			free(p);
 			goto fail;
 		}
 		free(p);
 	}
+	if (pwrite(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
+		goto fail;
 	if (fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) == -1)
 		goto fail;
 	*size = total;

@@ -25,6 +25,7 @@
 
 #define READ_SIZE     (64 * 1024)
 #define AHEAD_MAX     (64 * 1024) /* pipelined bytes held for a busy client */
+#define BEHIND_MAX    (64 * 1024) /* unsent answers before the next request */
 #define HEAD_TIME     10000	  /* ms for a head, once it has begun */
 #define BODY_TIME     30000	  /* ms without the lowest rate */
 #define BODY_RATE     500	  /* bytes a second */
@@ -222,6 +223,13 @@ conn_read(void *arg)
 		conn_input(c);
 		return;
 	}
+	if (n == 0 && c->rq == NULL && stream_queued(&c->s) > 0) {
+		/* It says no more, and still reads. */
+		c->close_after = 1;
+		c->inlen = 0;
+		stream_pause(&c->s);
+		return;
+	}
 	if (n <= 0) {
 		if (n == STREAM_ERROR && c->s.tls != NULL)
 			log_debug("%s: TLS: %s", c->addr, tls_error(c->s.tls));
@@ -272,7 +280,12 @@ conn_input(struct conn *c)
 	if (c->in_handler)
 		return;
 	while (r == 1) {
-		if (c->state == CONN_HEAD)
+		if (c->state == CONN_HEAD &&
+		    stream_queued(&c->s) > BEHIND_MAX) {
+			/* Who does not read is not served more. */
+			stream_pause(&c->s);
+			r = 0;
+		} else if (c->state == CONN_HEAD)
 			r = c->inlen > 0 ? conn_head(c) : 0;
 		else if (c->state == CONN_BODY)
 			r = conn_body(c);
@@ -300,7 +313,9 @@ conn_head(struct conn *c)
 			conn_refuse(c, 431);
 			return -1;
 		}
-		c->deadline = mono_msec() + HEAD_TIME;
+		if (!c->head_begun)
+			c->deadline = mono_msec() + HEAD_TIME;
+		c->head_begun = 1;
 		return 0;
 	}
 	if (n < 0) {
@@ -315,6 +330,7 @@ conn_head(struct conn *c)
 		return -1;
 	}
 	c->state = CONN_BODY;
+	c->deadline = 0;
 	c->bodylen = 0;
 	c->rate_bytes = 0;
 	c->rate_at = mono_msec();
@@ -431,11 +447,15 @@ conn_done(struct conn *c)
 		if (stream_queued(&c->s) == 0)
 			conn_linger(c);
 		else
-			c->deadline = mono_msec() + STALL_TIME;
+			c->deadline = 0;
 		return;
 	}
 	c->state = CONN_HEAD;
-	c->deadline = mono_msec() + worker.conf.keepalive_timeout * 1000;
+	c->head_begun = 0;
+	/* The time between requests begins when the answer is out. */
+	c->deadline = stream_queued(&c->s) > 0 ?
+	    0 :
+	    mono_msec() + worker.conf.keepalive_timeout * 1000;
 	if (c->inlen == 0) {
 		free(c->in);
 		c->in = NULL;
@@ -457,6 +477,15 @@ conn_drained(void *arg)
 		c->rq->drained(c->rq);
 	else if (c->rq == NULL && c->close_after && c->state != CONN_LINGER)
 		conn_linger(c);
+	else if (c->state == CONN_HEAD && worker.draining)
+		conn_linger(c);
+	else if (c->state == CONN_HEAD) {
+		c->deadline =
+		    mono_msec() + worker.conf.keepalive_timeout * 1000;
+		stream_resume(&c->s);
+		if (c->inlen > 0)
+			event_active(&c->s.rev, EV_READ, 0);
+	}
 	else if (c->state == CONN_HEAD && c->inlen == 0)
 		/* The handshake of TLS may just have ended. */
 		c->deadline = mono_msec() +
@@ -534,10 +563,11 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 			c->rate_bytes = 0;
 		}
 		if (stream_queued(&c->s) > 0) {
-			if (c->stalled != stream_queued(&c->s)) {
-				c->stalled = stream_queued(&c->s);
+			if (c->stalled == 0 ||
+			    stream_queued(&c->s) < c->stalled)
 				c->stalled_at = now;
-			} else if (now - c->stalled_at > STALL_TIME) {
+			c->stalled = stream_queued(&c->s);
+			if (now - c->stalled_at > STALL_TIME) {
 				conn_abort(c);
 				continue;
 			}
@@ -571,7 +601,8 @@ conn_drain(int stop)
 		return;
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (c->state == CONN_HEAD && c->inlen == 0)
+		if (c->state == CONN_HEAD && c->inlen == 0 &&
+		    stream_queued(&c->s) == 0)
 			conn_abort(c);
 	}
 }

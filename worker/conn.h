@@ -33,6 +33,7 @@ struct conn {
 	struct json_buf *extra; /* header lines for the next reply */
 	size_t stalled; /* output that did not shrink, since when */
 	uint64_t stalled_at;
+	int head_begun;
 	int close_after;
 	int loopback_listener;
 	int loopback_peer;

@@ -16,6 +16,7 @@
 #define MAX_TOTAL    (32 * 1024 * 1024)
 #define KEEP_TIME    (300 * 1000) /* ms after the end */
 #define COMMENT_TIME 15000	  /* ms */
+#define BACKLOG_MAX  (128 * 1024) /* unread bytes before events wait */
 #define PRIMED	     "2025-11-25" /* first revision with priming events */
 
 struct event_line {
@@ -33,6 +34,7 @@ struct evlog {
 	uint64_t seq; /* of the last event */
 	TAILQ_HEAD(, event_line) events;
 	size_t nevents, bytes;
+	uint64_t sent;	    /* number of the last event written to rq */
 	struct request *rq; /* NULL: nobody there */
 	const struct evlog_ops *ops;
 	void *arg;
@@ -40,7 +42,9 @@ struct evlog {
 	uint64_t said;	/* ms; last byte */
 };
 
-static struct event_line *evlog_keep(struct evlog *, const char *, size_t);
+static int evlog_keep(struct evlog *, const char *, size_t);
+static int evlog_flush(struct evlog *);
+static void evlog_done(struct evlog *);
 static struct evlog *evlog_find(const uint8_t *, uint64_t);
 static void evlog_drop(struct evlog *);
 static void evlog_free(struct evlog *);
@@ -99,7 +103,7 @@ evlog_attach(struct evlog *l, struct request *rq)
 	evlog_bind(l, rq);
 	if (!l->primed)
 		return;
-	l->seq++;
+	l->sent = ++l->seq;
 	n = snprintf(text, sizeof(text),
 	    "id: %" PRIu64 ".%" PRIu64 ".%" PRIu64 "\nretry: 1000\ndata: \n\n",
 	    worker.id, l->id, l->seq);
@@ -108,14 +112,14 @@ evlog_attach(struct evlog *l, struct request *rq)
 
 /* A backend may break its JSON over lines, outside of strings; data lines may
  * not hold a line end. */
-static struct event_line *
+static int
 evlog_keep(struct evlog *l, const char *json, size_t len)
 {
 	struct event_line *e;
 	size_t i;
 
 	if ((e = malloc(sizeof(*e) + len + 128)) == NULL)
-		return NULL;
+		return -1;
 	e->seq = ++l->seq;
 	e->len = snprintf(e->text, 128,
 	    "event: message\nid: %" PRIu64 ".%" PRIu64 ".%" PRIu64 "\ndata: ",
@@ -132,9 +136,13 @@ evlog_keep(struct evlog *l, const char *json, size_t len)
 	l->bytes += e->len;
 	total += e->len;
 	while (l->nevents > MAX_EVENTS ||
-	    (l->bytes > MAX_BYTES && l->nevents > 1))
+	    (l->bytes > MAX_BYTES && l->nevents > 1)) {
+		/* A client so far behind has lost events: it starts anew. */
+		if (l->rq != NULL && TAILQ_FIRST(&l->events)->seq > l->sent)
+			evlog_cut(l);
 		evlog_drop(l);
-	return e;
+	}
+	return 0;
 }
 
 static void
@@ -152,16 +160,28 @@ evlog_drop(struct evlog *l)
 int
 evlog_send(struct evlog *l, const char *json, size_t len)
 {
+	if (evlog_keep(l, json, len) == -1 || l->rq == NULL)
+		return -1;
+	return evlog_flush(l);
+}
+
+/* Writes what has not been written, as far as the client reads. */
+static int
+evlog_flush(struct evlog *l)
+{
 	struct event_line *e;
 
-	if ((e = evlog_keep(l, json, len)) == NULL)
-		return -1;
-	if (l->rq == NULL)
-		return -1;
-	l->said = mono_msec();
-	if (reply_chunk(l->rq, e->text, e->len) == -1) {
-		evlog_cut(l);
-		return -1;
+	TAILQ_FOREACH(e, &l->events, entry) {
+		if (e->seq <= l->sent)
+			continue;
+		if (reply_backlog(l->rq) > BACKLOG_MAX)
+			return 0;
+		if (reply_chunk(l->rq, e->text, e->len) == -1) {
+			evlog_cut(l);
+			return -1;
+		}
+		l->sent = e->seq;
+		l->said = mono_msec();
 	}
 	return 0;
 }
@@ -218,18 +238,28 @@ evlog_pause(struct evlog *l)
 void
 evlog_end(struct evlog *l)
 {
-	struct request *rq = l->rq;
-
 	l->ops = NULL;
 	l->ended = mono_msec();
-	l->rq = NULL;
-	if (rq != NULL) {
-		rq->gone = NULL;
-		rq->drained = NULL;
-		reply_end(rq);
-	}
-	if (l->nevents == 0)
+	if (l->rq != NULL)
+		evlog_done(l);
+	if (l->rq == NULL && l->nevents == 0)
 		evlog_free(l);
+}
+
+/* The client's stream ends once it has got everything. */
+static void
+evlog_done(struct evlog *l)
+{
+	struct request *rq;
+
+	if (evlog_flush(l) == -1 || l->rq == NULL ||
+	    (l->nevents > 0 && l->sent < l->seq))
+		return;
+	rq = l->rq;
+	l->rq = NULL;
+	rq->gone = NULL;
+	rq->drained = NULL;
+	reply_end(rq);
 }
 
 static void
@@ -247,7 +277,11 @@ evlog_rq_drained(struct request *rq)
 {
 	struct evlog *l = rq->ctx;
 
-	if (l->ops != NULL && l->ops->drained != NULL)
+	if (l->ended != 0) {
+		evlog_done(l);
+		return;
+	}
+	if (evlog_flush(l) == 0 && l->ops != NULL && l->ops->drained != NULL)
 		l->ops->drained(l->arg);
 }
 
@@ -293,7 +327,6 @@ int
 evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
     struct request *rq)
 {
-	struct event_line *e;
 	struct request *old;
 	struct evlog *l;
 
@@ -306,15 +339,10 @@ evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
 		reply_end(old);
 	}
 	evlog_bind(l, rq);
-	TAILQ_FOREACH(e, &l->events, entry)
-		if (e->seq > seq)
-			(void)reply_chunk(rq, e->text, e->len);
-	if (l->ended != 0) {
-		l->rq = NULL;
-		rq->gone = NULL;
-		rq->drained = NULL;
-		reply_end(rq);
-	} else if (l->ops->back != NULL)
+	l->sent = seq;
+	if (l->ended != 0)
+		evlog_done(l);
+	else if (evlog_flush(l) == 0 && l->ops->back != NULL)
 		l->ops->back(l->arg);
 	return 0;
 }
@@ -336,7 +364,8 @@ evlog_forget(const uint8_t nonce[ID_LEN])
 
 	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
-		if (l->ended != 0 && memcmp(l->nonce, nonce, ID_LEN) == 0)
+		if (l->ended != 0 && l->rq == NULL &&
+		    memcmp(l->nonce, nonce, ID_LEN) == 0)
 			evlog_free(l);
 	}
 }
@@ -349,7 +378,7 @@ evlog_tick(void)
 
 	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
-		if (l->ended != 0 &&
+		if (l->ended != 0 && l->rq == NULL &&
 		    (now - l->ended >= KEEP_TIME || total > MAX_TOTAL))
 			evlog_free(l);
 	}

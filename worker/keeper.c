@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "compat.h"
+#include "exposed.h"
 #include "keeper.h"
 #include "lease.h"
 #include "spread.h"
@@ -20,6 +21,7 @@
 #include "priv.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "sessions.h"
 #include "soft.h"
 #include "tls.h"
 #include "upstream.h"
@@ -34,6 +36,7 @@ struct link {
 static void on_prepare(struct peer *, uint32_t, void *, int);
 static void on_conf(struct peer *, uint32_t, void *, int);
 static void on_conf_backend(struct peer *, uint32_t, void *, int);
+static void on_conf_endpoint(struct peer *, uint32_t, void *, int);
 static void on_conf_end(struct peer *, uint32_t, void *, int);
 static void on_commit(struct peer *, uint32_t, void *, int);
 static void on_forget(struct peer *, uint32_t, void *, int);
@@ -66,6 +69,7 @@ static const struct peer_rule master_rules[] = {
 	{M_PREPARE, &def_m_gen, PEER_ANY, 0, on_prepare},
 	{M_CONF_KEEPER, &def_conf_keeper, PEER_ANY, 0, on_conf},
 	{M_CONF_BACKEND, &def_conf_backend, PEER_ANY, 0, on_conf_backend},
+	{M_CONF_ENDPOINT, &def_conf_endpoint, PEER_ANY, 0, on_conf_endpoint},
 	{M_CONF_END, &def_m_gen, PEER_ANY, 0, on_conf_end},
 	{M_COMMIT, &def_m_gen, PEER_ANY, 0, on_commit},
 	{M_FORGET, &def_m_gen, PEER_ANY, 0, on_forget},
@@ -137,8 +141,8 @@ on_conf(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)p;
 	(void)id;
-	(void)msg;
 	(void)fd;
+	exposed_conf(preparing, msg);
 }
 
 static void
@@ -147,7 +151,17 @@ on_conf_backend(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
+	exposed_backend(preparing, ((struct conf_backend *)msg)->id);
 	shelf_add(preparing, msg);
+}
+
+static void
+on_conf_endpoint(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	exposed_endpoint(preparing, msg);
 }
 
 static void
@@ -166,6 +180,7 @@ on_commit(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
+	exposed_commit(((struct m_gen *)msg)->gen);
 	shelf_commit(((struct m_gen *)msg)->gen);
 }
 
@@ -175,6 +190,7 @@ on_forget(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
+	exposed_forget(((struct m_gen *)msg)->gen);
 	shelf_forget(((struct m_gen *)msg)->gen);
 }
 
@@ -191,7 +207,7 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 			peer_free(resolver);
 		resolver = peer_new(fd, &resolver_class, ROLE_RESOLVER, 0, 0,
 		    NULL);
-		shelf_resolve();
+		shelf_unresolved();
 		return;
 	}
 	if (m->role != ROLE_WORKER || (l = calloc(1, sizeof(*l))) == NULL) {
@@ -460,21 +476,25 @@ static void
 on_ctl(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	struct ctl_req *c = msg;
+	const char *backend = c->args.n > 0 ? c->args.v[0] : NULL;
 
 	(void)p;
 	(void)fd;
 	switch (c->verb) {
 	case CTL_SHOW_BACKENDS:
 		shelf_show(id);
+		master_end(id, 0, "");
 		break;
 	case CTL_SHOW_TOOLS:
-		shelf_tools(id, c->args.n > 0 ? c->args.v[0] : NULL);
+		exposed_show(id, backend);
+		break;
+	case CTL_SHOW_SESSIONS:
+		sessions_show(id, backend);
 		break;
 	default:
 		master_end(id, 1, "the keeper does not do that");
-		return;
+		break;
 	}
-	master_end(id, 0, "");
 }
 
 static void

@@ -5,6 +5,9 @@
 #include "peer.h"
 #include "proto.h"
 
+struct cat_entry;
+struct drops;
+
 /* To every worker; fd (or -1) stays the caller's. */
 void keeper_all(uint32_t type, const struct msgdef *, const void *msg, int fd);
 /* Asks the resolver; -1 when there is none now. */
@@ -18,6 +21,8 @@ void shelf_commit(uint32_t gen);
 void shelf_forget(uint32_t gen);
 /* Names to the resolver, all of them. */
 void shelf_resolve(void);
+/* A new resolver knows of no question. */
+void shelf_unresolved(void);
 void shelf_addrs(struct k_addrs *);
 /* A new worker: addresses and the catalog. */
 void shelf_greet(struct peer *);
@@ -32,8 +37,18 @@ struct backend *shelf_backend(uint32_t id, uint32_t cap);
 /* Clients of this class have come. */
 void shelf_class(uint8_t class);
 void shelf_tick(void);
-/* mcpgwctl show backends, tools. */
+/* The name of a backend of any generation, "" when it is gone. */
+const char *shelf_name(uint32_t backend);
+/* Is that the name of one in force? */
+int shelf_known(const char *name);
+/* What a backend offers to clients of class 0; -1 when it is gone. Borrowed. */
+struct shelf_offer {
+	const struct backend *backend;
+	const struct cat_entry *entry;
+	const struct drops *drops; /* or NULL */
+};
+int shelf_offer(uint32_t backend, struct shelf_offer *);
+/* mcpgwctl show backends. */
 void shelf_show(uint32_t id);
-void shelf_tools(uint32_t id, const char *backend);
 
 #endif

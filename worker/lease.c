@@ -221,6 +221,18 @@ lease_each(const uint8_t nonce[ID_LEN], void (*cb)(void *, uint32_t,
 }
 
 void
+lease_walk(void (*cb)(void *, const uint8_t *, uint64_t), void *arg)
+{
+	struct lease *l;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(l, &table[i], entry)
+			if (l->session != NULL)
+				cb(arg, l->nonce, l->used);
+}
+
+void
 lease_claimed(const uint8_t nonce[ID_LEN])
 {
 	struct lease *l;
@@ -270,6 +282,7 @@ lease_free(struct lease *l)
 
 	while ((w = TAILQ_FIRST(&l->waiters)) != NULL) {
 		TAILQ_REMOVE(&l->waiters, w, entry);
+		lease_refuse(w->peer, w->id);
 		free(w);
 	}
 	LIST_REMOVE(l, entry);

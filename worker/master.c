@@ -8,6 +8,8 @@
 #include "log.h"
 #include "master.h"
 
+#define ROOM (PEER_QUEUE_MAX / 2)
+
 static void master_gone(struct peer *);
 
 static struct peer_class master_class = {
@@ -98,6 +100,12 @@ master_row(uint32_t id, ...)
 	va_end(ap);
 	(void)peer_send(master, M_CTL_ROW, id, &def_ctl_row, &row, -1);
 	wire_free(&def_ctl_row, &row);
+}
+
+int
+master_room(void)
+{
+	return peer_queued(master) < ROOM;
 }
 
 void

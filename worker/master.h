@@ -17,6 +17,8 @@ void master_badpeer(uint8_t role, uint64_t id, const char *why);
 void master_loglevel(struct peer *, uint32_t, void *, int);
 /* Answers an M_CTL: rows of name, value pairs ended by NULL, then the end. */
 void master_row(uint32_t id, ...) __attribute__((sentinel));
+/* Is there room for another row? What does not fit is lost. */
+int master_room(void);
 void master_end(uint32_t id, int failed, const char *message);
 
 #endif

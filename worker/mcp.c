@@ -28,6 +28,13 @@ struct method {
 	void (*handler)(const struct mcp *);
 };
 
+/* A session being ended. */
+struct deletion {
+	struct request *rq;
+	struct authd_call *call;
+	uint8_t nonce[ID_LEN];
+};
+
 static void mcp_post(struct request *, const struct proof *);
 static void mcp_message(struct request *, const struct proof *, struct rpc *,
     enum rpc_kind);
@@ -191,8 +198,11 @@ mcp_message(struct request *rq, const struct proof *proof, struct rpc *r,
 	    mcp_version(rq, &r->id) == -1)
 		return;
 	if (kind == RPC_RESPONSE) {
-		question_response(m.session->nonce, r, rq->body, rq->bodylen);
-		reply_empty(rq, 202);
+		if (question_response(m.session->nonce, r, rq->body,
+			rq->bodylen) == -1)
+			reply_unavailable(rq, 1);
+		else
+			reply_empty(rq, 202);
 		return;
 	}
 	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -321,7 +331,7 @@ static void
 mcp_delete(struct request *rq, const struct proof *proof)
 {
 	const struct session *s;
-	struct authd_call *call;
+	struct deletion *d;
 	struct a_revoked r;
 
 	if ((s = mcp_session(rq, proof, NULL)) == NULL)
@@ -330,32 +340,47 @@ mcp_delete(struct request *rq, const struct proof *proof)
 	r.kind = REV_SESSION;
 	memcpy(r.id, s->nonce, ID_LEN);
 	r.until = s->created + worker.conf.session_ttl;
-	(void)keeperc_end(s->nonce);
-	upsession_end(s->nonce);
-	call = authd_ask(A_SESSION_END, &def_a_revoked, &r, mcp_deleted, rq);
-	if (call == NULL) {
+	if ((d = calloc(1, sizeof(*d))) == NULL) {
 		reply_unavailable(rq, 1);
 		return;
 	}
-	rq->ctx = call;
+	d->rq = rq;
+	memcpy(d->nonce, s->nonce, ID_LEN);
+	d->call = authd_ask(A_SESSION_END, &def_a_revoked, &r, mcp_deleted, d);
+	if (d->call == NULL) {
+		free(d);
+		reply_unavailable(rq, 1);
+		return;
+	}
+	rq->ctx = d;
 	rq->gone = mcp_delete_gone;
 }
 
 static void
 mcp_deleted(void *arg, void *msg)
 {
-	struct request *rq = arg;
-	struct a_done *d = msg;
+	struct deletion *d = arg;
+	struct request *rq = d->rq;
+	struct a_done *m = msg;
 
 	rq->gone = NULL;
-	if (d == NULL || d->status >= 500)
+	if (m == NULL || m->status >= 500)
 		reply_unavailable(rq, 1);
-	else
+	else {
+		(void)keeperc_end(d->nonce);
+		upsession_end(d->nonce);
 		reply_empty(rq, 200);
+	}
+	free(d);
 }
 
 static void
 mcp_delete_gone(struct request *rq)
 {
-	authd_cancel(rq->ctx);
+	struct deletion *d = rq->ctx;
+
+	/* It ends all the same, and nobody waits for that any more. */
+	(void)keeperc_end(d->nonce);
+	authd_cancel(d->call);
+	free(d);
 }

@@ -14,6 +14,8 @@ void notify_post(struct backend *, const char *method, const char *session,
 int notify_ask(struct backend *, const char *method, const char *session,
     const char *revision, char *body, size_t len, void (*done)(void *),
     void *arg);
+/* Drops what waits for a backend that is about to be freed. */
+void notify_forget(struct backend *);
 /* notifications/cancelled for the call's request upstream. */
 void notify_cancelled(const struct call *);
 /* traceparent and tracestate as header lines, malloc'd; NULL if there are

@@ -15,22 +15,28 @@ policy_endpoint(const struct endpoint *e, const char *subject)
 	return e->conf.users.n == 0 || strv_has(&e->conf.users, subject);
 }
 
+const char *
+policy_refusal(const struct backend *b, const char *tool)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->conf.deny.n; i++)
+		if (glob_match(b->conf.deny.v[i], tool))
+			return "denied by the config";
+	if (b->conf.allow.n == 0)
+		return NULL;
+	for (i = 0; i < b->conf.allow.n; i++)
+		if (glob_match(b->conf.allow.v[i], tool))
+			return NULL;
+	return "not allowed by the config";
+}
+
 int
 policy_tool(const struct endpoint *e, const struct backend *b,
     const char *tool)
 {
-	uint32_t i;
-
 	(void)e;
-	for (i = 0; i < b->conf.deny.n; i++)
-		if (glob_match(b->conf.deny.v[i], tool))
-			return 0;
-	if (b->conf.allow.n == 0)
-		return 1;
-	for (i = 0; i < b->conf.allow.n; i++)
-		if (glob_match(b->conf.allow.v[i], tool))
-			return 1;
-	return 0;
+	return policy_refusal(b, tool) == NULL;
 }
 
 /* Only the last star needs to be tried again. */

@@ -8,6 +8,8 @@
 
 /* May this subject ("" for nobody signed in) use the endpoint at all? */
 int policy_endpoint(const struct endpoint *, const char *subject);
+/* Why nobody may use that tool, or NULL. */
+const char *policy_refusal(const struct backend *, const char *tool);
 /* May the tool of that backend, by the backend's own name for it, be used? */
 int policy_tool(const struct endpoint *, const struct backend *,
     const char *tool);

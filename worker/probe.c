@@ -20,6 +20,8 @@
 #define LIST_TIME 10 /* s for all lists together */
 #define MAX_PAGES 50
 #define MAX_NAME  512
+#define MAX_BYTES (8 * 1024 * 1024) /* of all lists of a backend */
+#define DROP_NAME 64 /* bytes of a name that is not taken */
 
 struct probe {
 	struct backend *backend;
@@ -27,9 +29,11 @@ struct probe {
 	struct upreq *up;
 	struct event *timer;
 	struct cat_entry entry;
+	struct drops *drops; /* NULL: none */
 	char session[512];
 	char revision[16];
 	int kind;  /* list being asked for; CAT_KINDS: done */
+	size_t bytes; /* of all items */
 	int pages; /* of this kind */
 	int got;   /* this page has come */
 	int borrowed; /* the session is of an earlier probe */
@@ -49,7 +53,9 @@ static int probe_send(struct probe *);
 static int probe_message(void *, const char *, size_t);
 static void probe_done(void *, enum up_result, int);
 static void probe_page(struct probe *, const struct json_span *);
-static int probe_item(struct probe *, const struct json_span *);
+static int probe_absent(const struct probe *, const struct rpc *);
+static const char *probe_item(struct probe *, const struct json_span *);
+static void probe_drop(struct probe *, const struct json_span *, const char *);
 static void probe_finish(struct probe *, const char *);
 static void probe_timeout(evutil_socket_t, short, void *);
 static int has(const struct json_span *, const char *);
@@ -113,6 +119,25 @@ const char *
 probe_session(const struct probe *p)
 {
 	return p->session;
+}
+
+struct drops *
+probe_drops(struct probe *p)
+{
+	struct drops *d = p->drops;
+
+	p->drops = NULL;
+	return d;
+}
+
+void
+drops_free(struct drops *d)
+{
+	unsigned int i;
+
+	for (i = 0; d != NULL && i < d->n; i++)
+		free(d->v[i].name);
+	free(d);
 }
 
 static void
@@ -232,18 +257,31 @@ probe_message(void *arg, const char *json, size_t len)
 	    !json_equals(&r.id, "list"))
 		return 0;
 	p->got = 1;
-	free(p->cursor);
-	p->cursor = NULL;
-	/* A list that it announces and does not have is an empty one. */
 	if (r.result != NULL && r.result->val.type == JSON_OBJECT)
 		probe_page(p, &r.result->val);
+	else if (!probe_absent(p, &r))
+		p->error = "could not give one of its lists";
 	return 1;
+}
+
+/* A list that it announces and does not have is an empty one. */
+static int
+probe_absent(const struct probe *p, const struct rpc *r)
+{
+	struct json_span code;
+
+	return p->pages == 0 && r->error != NULL &&
+	    r->error->val.type == JSON_OBJECT &&
+	    json_member(&r->error->val, "code", &code) == 0 &&
+	    code.len == 6 && memcmp(code.p, "-32601", 6) == 0;
 }
 
 static void
 probe_page(struct probe *p, const struct json_span *result)
 {
 	struct json_span array, item, next;
+	char *cursor = NULL;
+	const char *why;
 	size_t pos = 0;
 
 	if (json_member(result, lists[p->kind].member, &array) == -1 ||
@@ -252,15 +290,57 @@ probe_page(struct probe *p, const struct json_span *result)
 		return;
 	}
 	while (json_next(&array, &pos, NULL, &item))
-		if (probe_item(p, &item) == -1)
-			log_debug("backend %s: %s: an item was left out",
-			    p->backend->conf.name, lists[p->kind].method);
+		if ((why = probe_item(p, &item)) != NULL)
+			probe_drop(p, &item, why);
 	if (json_member(result, "nextCursor", &next) == 0 &&
 	    next.type == JSON_STRING && next.len < 16384)
-		p->cursor = strndup(next.p, next.len);
+		cursor = strndup(next.p, next.len);
+	/* The same page for ever. */
+	if (cursor != NULL && p->cursor != NULL &&
+	    strcmp(cursor, p->cursor) == 0) {
+		log_warnx("backend %s: %s: the same page again and again",
+		    p->backend->conf.name, lists[p->kind].method);
+		free(cursor);
+		cursor = NULL;
+	}
+	free(p->cursor);
+	p->cursor = cursor;
 }
 
-static int
+/* item: NULL for those that were not even seen. */
+static void
+probe_drop(struct probe *p, const struct json_span *item, const char *why)
+{
+	struct json_span key;
+	struct drops *d;
+	char name[4096] = "";
+	size_t n;
+
+	if (item != NULL && item->type == JSON_OBJECT &&
+	    json_member(item, lists[p->kind].key, &key) == 0 &&
+	    json_decode(&key, name, sizeof(name)) < 0)
+		name[0] = '\0';
+	if ((n = strlen(name)) > DROP_NAME) {
+		for (n = DROP_NAME; n > 0 && (name[n] & 0xc0) == 0x80;)
+			n--;
+		name[n] = '\0';
+	}
+	log_debug("backend %s: %s: '%s' is left out: %s",
+	    p->backend->conf.name, lists[p->kind].method, name, why);
+	if (p->kind != CAT_TOOLS ||
+	    (p->drops == NULL &&
+		(p->drops = calloc(1, sizeof(*p->drops))) == NULL))
+		return;
+	d = p->drops;
+	if (d->n == DROPS_MAX || (d->v[d->n].name = strdup(name)) == NULL) {
+		d->more++;
+		return;
+	}
+	d->v[d->n++].why = why;
+}
+
+/* NULL, or why it is left out. */
+static const char *
 probe_item(struct probe *p, const struct json_span *item)
 {
 	struct vec *v = &p->entry.list[p->kind];
@@ -268,19 +348,34 @@ probe_item(struct probe *p, const struct json_span *item)
 	struct json_span key, schema;
 	char name[4096];
 	size_t max = p->kind <= CAT_PROMPTS ? MAX_NAME : sizeof(name);
+	ssize_t len;
+	uint32_t n;
 
-	if (item->type != JSON_OBJECT || item->len > CAT_MAX_ITEM ||
-	    v->n >= CAT_MAX_TOOLS ||
-	    json_member(item, lists[p->kind].key, &key) == -1 ||
-	    json_decode(&key, name, max) <= 0)
-		return -1;
+	if (item->type != JSON_OBJECT)
+		return "left out: is no object";
+	if (json_member(item, lists[p->kind].key, &key) == -1 ||
+	    key.type != JSON_STRING)
+		return "left out: has no name";
+	if ((len = json_decode(&key, name, max)) == 0)
+		return "left out: its name is empty";
+	if (len < 0)
+		return "left out: its name is too long or no valid text";
+	if (item->len > CAT_MAX_ITEM)
+		return "left out: is larger than 1 MiB";
+	if (p->bytes + item->len > MAX_BYTES)
+		return "left out: all of them together are larger than 8 MiB";
+	for (ci = v->p, n = 0; n < v->n; n++)
+		if (strcmp(ci[n].name, name) == 0)
+			return "left out: this name is there already";
+	if (v->n >= CAT_MAX_TOOLS)
+		return "left out: is not among the first 1000";
 	if (p->kind == CAT_TOOLS &&
 	    (json_member(item, "inputSchema", &schema) == -1 ||
 		schema.type != JSON_OBJECT))
-		return -1;
+		return "left out: its inputSchema is missing or no object";
 	ci = reallocarray(v->p, v->n + 1, sizeof(*ci));
 	if (ci == NULL)
-		return -1;
+		return "left out: memory is out";
 	v->p = ci;
 	ci += v->n;
 	ci->name = strdup(name);
@@ -288,12 +383,13 @@ probe_item(struct probe *p, const struct json_span *item)
 	if (ci->name == NULL || ci->raw.p == NULL) {
 		free(ci->name);
 		free(ci->raw.p);
-		return -1;
+		return "left out: memory is out";
 	}
 	memcpy(ci->raw.p, item->p, item->len);
 	ci->raw.len = item->len;
 	v->n++;
-	return 0;
+	p->bytes += item->len;
+	return NULL;
 }
 
 static void
@@ -314,11 +410,14 @@ probe_done(void *arg, enum up_result res, int status)
 		if (probe_send(p) == -1)
 			probe_finish(p, "can not be asked: out of memory");
 	} else {
-		if (p->cursor != NULL)
+		if (p->cursor != NULL) {
 			log_warnx("backend %s: %s does not end; cut at %u "
 				  "entries",
 			    p->backend->conf.name, lists[p->kind].method,
 			    p->entry.list[p->kind].n);
+			probe_drop(p, NULL,
+			    "left out: the rest of a list that does not end");
+		}
 		probe_next(p);
 	}
 }
@@ -351,6 +450,7 @@ probe_cancel(struct probe *p)
 	if (p->timer != NULL)
 		event_free(p->timer);
 	wire_free(&def_cat_entry, &p->entry);
+	drops_free(p->drops);
 	free(p->cursor);
 	free(p->body);
 	free(p);

@@ -164,18 +164,19 @@ question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
 	return 1;
 }
 
-void
+int
 question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
     const char *json, size_t len)
 {
 	struct k_relay m;
 	uint64_t wid, id;
 
+	/* An id that is none of ours answers nothing. */
 	if (splice_readid(&r->id, &wid, &id) == -1)
-		return;
+		return 0;
 	if (wid == worker.id) {
 		(void)question_answer(nonce, r->id.p, r->id.len, json, len);
-		return;
+		return 0;
 	}
 	memset(&m, 0, sizeof(m));
 	m.kind = RELAY_ANSWER;
@@ -185,9 +186,11 @@ question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
 	m.id.len = r->id.len;
 	m.body.p = (uint8_t *)(uintptr_t)json;
 	m.body.len = len;
-	if (keeperc_relay(&m) == -1)
-		log_warnx("an answer could not be relayed to worker %llu",
-		    (unsigned long long)wid);
+	if (keeperc_relay(&m) == 0)
+		return 0;
+	log_warnx("an answer could not be relayed to worker %llu",
+	    (unsigned long long)wid);
+	return -1;
 }
 
 void

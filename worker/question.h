@@ -29,8 +29,9 @@ void question_ask(struct asker *, const struct rpc *);
  * of this worker in this session. */
 int question_answer(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
     const char *json, size_t len);
-/* A response that a client has posted: here, or by the keeper elsewhere. */
-void question_response(const uint8_t nonce[ID_LEN], const struct rpc *,
+/* A response that a client has posted: for a question of this worker, or by the
+ * keeper to another. -1 when it could not be sent there. */
+int question_response(const uint8_t nonce[ID_LEN], const struct rpc *,
     const char *json, size_t len);
 /* The asker ends: what it asked is refused. */
 void questions_end(struct asker *);

@@ -178,8 +178,19 @@ route_preflight(struct request *rq)
 void
 route_refuse(struct request *rq, int status)
 {
+	const struct proof *proof;
 	char allow[64];
 	unsigned int m;
+	enum bearer b;
+
+	/* What is too large for a stranger may be so for want of a token. */
+	if (status == 413 && rq->endpoint != NULL &&
+	    !rq->endpoint->conf.noauth &&
+	    (b = bearer_check(rq, rq->endpoint->resource, &proof)) !=
+		BEARER_OK) {
+		bearer_refuse(rq, b);
+		return;
+	}
 
 	if (status == 405) {
 		m = rq->route->methods;

@@ -58,11 +58,14 @@ session_seal(struct session *s)
 		return NULL;
 	id = seal(key, SEAL_SESSION, p, len);
 	free(p);
-	if (id != NULL && strlen(id) > SESSION_MAX_ID) {
-		free(id);
-		id = NULL;
-	}
-	return id;
+	if (id == NULL || strlen(id) <= SESSION_MAX_ID)
+		return id;
+	free(id);
+	if (s->extensions.n == 0)
+		return NULL;
+	/* Names of extensions are the only part a client can make long. */
+	strv_free(&s->extensions);
+	return session_seal(s);
 }
 
 static int

@@ -38,8 +38,10 @@ struct shelf {
 	struct backend *b;
 	uint32_t gens[MAX_GENS]; /* that have it; 0: free */
 	int literal;
+	int resolving; /* asked, not answered */
 	struct {
 		struct cat_entry entry;
+		struct drops *drops; /* what it leaves out of that */
 		struct probe *probe;
 		int wanted;
 		int stale;	     /* its lists changed while it was asked */
@@ -171,13 +173,25 @@ shelf_free(struct shelf *s)
 		if (s->class[i].probe != NULL)
 			probe_cancel(s->class[i].probe);
 		shelf_unwatch(s, i);
+		drops_free(s->class[i].drops);
 		wire_free(&def_cat_entry, &s->class[i].entry);
 	}
 	TAILQ_REMOVE(&shelves, s, entry);
+	notify_forget(s->b);
 	upstream_forget(s->b);
 	backend_free(s->b);
 	free(s);
 	dirty = 1;
+}
+
+void
+shelf_unresolved(void)
+{
+	struct shelf *s;
+
+	TAILQ_FOREACH(s, &shelves, entry)
+		s->resolving = 0;
+	shelf_resolve();
 }
 
 void
@@ -188,13 +202,14 @@ shelf_resolve(void)
 
 	resolved = mono_msec();
 	TAILQ_FOREACH(s, &shelves, entry) {
-		if (s->literal)
+		if (s->literal || s->resolving)
 			continue;
 		r.backend = s->b->conf.id;
 		r.host = s->b->conf.host;
 		r.port = s->b->conf.port;
 		if (keeper_resolve(&r) == -1)
 			return;
+		s->resolving = 1;
 	}
 }
 
@@ -207,6 +222,7 @@ shelf_addrs(struct k_addrs *a)
 	if (s == NULL)
 		return;
 	first = s->b->naddr == 0;
+	s->resolving = 0;
 	backend_addrs(s->b, a);
 	keeper_all(K_ADDRS, &def_k_addrs, a, -1);
 	if (s->b->naddr == 0)
@@ -333,6 +349,8 @@ shelf_probed(void *arg, struct cat_entry *e, const char *why)
 	wire_free(&def_cat_entry, old);
 	memcpy(old, e, sizeof(*e));
 	memset(e, 0, sizeof(*e));
+	drops_free(s->class[class].drops);
+	s->class[class].drops = probe_drops(p);
 	shelf_watch(s, class, probe_session(p));
 	if (s->class[class].stale) {
 		s->class[class].stale = 0;
@@ -540,6 +558,38 @@ keeper_close(uint32_t backend, const char *session, const char *revision)
 		notify_post(s->b, "DELETE", session, revision, NULL, 0);
 }
 
+const char *
+shelf_name(uint32_t backend)
+{
+	struct shelf *s = shelf_find(backend);
+
+	return s == NULL ? "" : s->b->conf.name;
+}
+
+int
+shelf_known(const char *name)
+{
+	struct shelf *s;
+
+	TAILQ_FOREACH(s, &shelves, entry)
+		if (in_force(s) && strcmp(s->b->conf.name, name) == 0)
+			return 1;
+	return 0;
+}
+
+int
+shelf_offer(uint32_t backend, struct shelf_offer *o)
+{
+	struct shelf *s = shelf_find(backend);
+
+	if (s == NULL)
+		return -1;
+	o->backend = s->b;
+	o->entry = &s->class[0].entry;
+	o->drops = s->class[0].drops;
+	return 0;
+}
+
 static const char *
 state_name(const struct shelf *s)
 {
@@ -569,42 +619,16 @@ shelf_show(uint32_t id)
 		snprintf(n[2], sizeof(n[2]), "%u", e->list[CAT_RESOURCES].n);
 		snprintf(n[3], sizeof(n[3]), "%zu",
 		    lease_count(s->b->conf.id));
-		snprintf(n[4], sizeof(n[4]), "%lld", (long long)s->seen);
+		if (s->seen != 0)
+			snprintf(n[4], sizeof(n[4]), "%lld",
+			    (long long)s->seen);
+		else
+			n[4][0] = '\0';
 		master_row(id, "backend", s->b->conf.name, "state",
 		    state_name(s), "revision", e->revision, "server",
 		    e->server, "#tools", n[0], "#prompts", n[1], "#resources",
-		    n[2], "#sessions", n[3], "#seen", n[4], "url",
+		    n[2], "#sessions", n[3], "@seen", n[4], "url",
 		    s->b->conf.url, "error", e->state == CAT_UP ? "" : e->why,
 		    NULL);
-	}
-}
-
-void
-shelf_tools(uint32_t id, const char *backend)
-{
-	const struct cat_item *ci;
-	struct json_span def, v;
-	struct shelf *s;
-	char *text;
-	uint32_t i;
-
-	TAILQ_FOREACH(s, &shelves, entry) {
-		if (!in_force(s) ||
-		    (backend != NULL && strcmp(backend, s->b->conf.name) != 0))
-			continue;
-		ci = s->class[0].entry.list[CAT_TOOLS].p;
-		for (i = 0; i < s->class[0].entry.list[CAT_TOOLS].n; i++) {
-			def.p = (const char *)ci[i].raw.p;
-			def.len = ci[i].raw.len;
-			def.type = JSON_OBJECT;
-			text = json_member(&def, "description", &v) == 0 ?
-			    json_strdup(&v) :
-			    NULL;
-			if (text != NULL && strlen(text) > 60)
-				text[60] = '\0';
-			master_row(id, "backend", s->b->conf.name, "tool",
-			    ci[i].name, "description", text, NULL);
-			free(text);
-		}
 	}
 }

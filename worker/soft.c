@@ -157,6 +157,35 @@ soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend, struct k_session *k)
 }
 
 void
+soft_info(const uint8_t nonce[ID_LEN], struct soft_info *info)
+{
+	struct soft *s = soft_find(nonce);
+	struct sub *b;
+
+	memset(info, 0, sizeof(*info));
+	info->level = "";
+	if (s == NULL)
+		return;
+	if (s->owner != NULL)
+		info->worker = peer_id(s->owner);
+	if (s->level != NULL)
+		info->level = s->level;
+	LIST_FOREACH(b, &s->subs, entry)
+		info->nsubs++;
+}
+
+void
+soft_walk(void (*cb)(void *, const uint8_t *, uint64_t), void *arg)
+{
+	struct soft *s;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(s, &table[i], entry)
+			cb(arg, s->nonce, s->used);
+}
+
+void
 soft_end(const uint8_t nonce[ID_LEN])
 {
 	struct soft *s = soft_find(nonce);

@@ -18,6 +18,16 @@ void soft_subscribe(const struct k_soft *);
  * borrowed, uris->v is malloc'd. */
 void soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend,
     struct k_session *);
+/* For mcpgwctl. */
+struct soft_info {
+	uint64_t worker; /* that has the GET stream; 0: none */
+	const char *level; /* "" for none; borrowed */
+	size_t nsubs;
+};
+void soft_info(const uint8_t nonce[ID_LEN], struct soft_info *);
+/* Calls cb for every session; used is by mono_msec. */
+void soft_walk(void (*cb)(void *, const uint8_t *nonce, uint64_t used),
+    void *arg);
 void soft_end(const uint8_t nonce[ID_LEN]);
 /* A worker's channel is gone. */
 void soft_gone(struct peer *);

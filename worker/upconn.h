@@ -49,6 +49,7 @@ struct upconn {
 	int chunked;
 	int keep;
 	int interim;
+	int reused;
 	int busy; /* inside a callback: do not free */
 	int dead;
 };
@@ -60,9 +61,9 @@ void up_read(void *);
 /* upstream.c; both may free the connection */
 void up_finish(struct upconn *, enum up_result);
 void up_free(struct upconn *);
-/* TLS to this address failed: with a reason that is the backend's, tell it
- * (1), or go on with the next address. */
+/* Was it TLS that failed, before any answer? 1, and the reason is kept. */
 int up_refused(struct upconn *);
+/* Nothing was sent to this address: goes on with the next. */
 void up_next(struct upconn *);
 /* Back to the pool. */
 void up_idle(struct upconn *);

@@ -96,6 +96,7 @@ static int
 up_head(struct upconn *c, char *p, size_t len)
 {
 	static struct http_head h;
+	struct upreq *r;
 	const struct span *v;
 	ssize_t n;
 	size_t i;
@@ -134,6 +135,16 @@ up_head(struct upconn *c, char *p, size_t len)
 		}
 	}
 	c->state = UP_BODY;
+	if (h.status > 299 && c->req != NULL) {
+		/* Its body says nothing that is needed, and may never end. */
+		r = c->req;
+		c->req = NULL;
+		c->state = UP_DRAIN;
+		c->deadline = mono_msec() + UP_DRAIN_TIME;
+		c->kind = KIND_DROP;
+		up_over(r, UP_OK);
+		return n;
+	}
 	if (up_kind(c, &h) == -1) {
 		up_finish(c, UP_BAD);
 		return -1;

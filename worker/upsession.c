@@ -17,6 +17,8 @@
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
 #define PROBES	   8
+#define LEASE_WAIT 20000  /* ms for the keeper to answer */
+#define TELL_TIME  300000 /* ms between signs of use to the keeper */
 
 struct upwait {
 	TAILQ_ENTRY(upwait) entry;
@@ -36,11 +38,13 @@ struct making {
 	char *level;	  /* to be set on the new session */
 	struct strv uris; /* to be subscribed to on it */
 	int restoring;	  /* requests under way for that */
+	uint64_t begun;	  /* ms */
 };
 
 static struct upsession *slot(const uint8_t *, uint32_t, int);
 static int upsession_store(const struct k_lease *, const char *, const char *);
 static void upsession_clear(struct upsession *);
+static int upsession_tell(const struct upsession *);
 static void making_start(struct making *);
 static void making_made(void *, const struct handshake_result *);
 static void making_finish(struct making *, const char *);
@@ -114,13 +118,36 @@ upsession_store(const struct k_lease *l, const char *session,
 	memcpy(s->nonce, l->nonce, ID_LEN);
 	s->backend = l->backend;
 	s->class = l->class;
+	s->told = mono_msec();
 	return 0;
 }
 
 const struct upsession *
 upsession_cached(const uint8_t nonce[ID_LEN], uint32_t backend)
 {
-	return slot(nonce, backend, 0);
+	struct upsession *s = slot(nonce, backend, 0);
+	uint64_t now = mono_msec();
+
+	if (s != NULL && now - s->told >= TELL_TIME) {
+		s->told = now;
+		upsession_tell(s);
+	}
+	return s;
+}
+
+/* The keeper closes what nobody has used for long. */
+static int
+upsession_tell(const struct upsession *s)
+{
+	struct k_lease l;
+
+	memset(&l, 0, sizeof(l));
+	memcpy(l.nonce, s->nonce, ID_LEN);
+	l.backend = s->backend;
+	l.class = s->class;
+	l.session = s->session;
+	l.revision = s->revision;
+	return keeperc_put(&l);
 }
 
 static struct making *
@@ -154,6 +181,7 @@ upsession_get(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class,
 		}
 		TAILQ_INIT(&m->waits);
 		m->id = ++next_id;
+		m->begun = mono_msec();
 		m->backend = b;
 		m->lease.backend = b->conf.id;
 		m->lease.class = class;
@@ -337,22 +365,29 @@ upsession_keeper_gone(void)
 	}
 }
 
+/* An answer of the keeper may have been lost; nobody waits for ever. */
+void
+upsession_tick(void)
+{
+	struct making *m, *next;
+	uint64_t now = mono_msec();
+
+	for (m = TAILQ_FIRST(&makings); m != NULL; m = next) {
+		next = TAILQ_NEXT(m, entry);
+		if (m->hs == NULL && m->restoring == 0 &&
+		    now - m->begun >= LEASE_WAIT)
+			making_finish(m, "could not be started a session with");
+	}
+}
+
 void
 upsession_reput(void)
 {
-	struct k_lease l;
 	size_t i;
 
 	for (i = 0; cache != NULL && i < CACHE_SIZE; i++) {
-		if (cache[i].session == NULL)
-			continue;
-		memset(&l, 0, sizeof(l));
-		memcpy(l.nonce, cache[i].nonce, ID_LEN);
-		l.backend = cache[i].backend;
-		l.class = cache[i].class;
-		l.session = cache[i].session;
-		l.revision = cache[i].revision;
-		if (keeperc_put(&l) == -1)
+		if (cache[i].session != NULL &&
+		    upsession_tell(&cache[i]) == -1)
 			return;
 	}
 }

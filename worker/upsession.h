@@ -15,6 +15,7 @@ struct upsession {
 	uint8_t class;
 	char *session; /* "" when the backend keeps none */
 	char *revision;
+	uint64_t told; /* ms: when the keeper last heard of its use */
 };
 
 struct upwait;
@@ -37,5 +38,6 @@ void upsession_end(const uint8_t nonce[ID_LEN]);
 void upsession_answer(uint32_t id, struct k_session *);
 void upsession_keeper_gone(void);
 void upsession_reput(void);
+void upsession_tick(void);
 
 #endif

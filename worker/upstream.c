@@ -21,6 +21,7 @@
 #include "upconn.h"
 
 #define MAX_IDLE     64
+#define DISTRUST     60000 /* ms without reuse after a close unannounced */
 #define IDLE_TIME    4000 /* ms; many servers close after 5 s */
 #define CONNECT_TIME 5000 /* ms for each address */
 #define TLS_TIME     10000 /* ms for the handshake */
@@ -102,11 +103,14 @@ upstream_send(struct backend *b, const struct upreq_head *h, const char *body,
 	r->ops = ops;
 	r->arg = arg;
 	upstream_expire(b);
+	if (b->noreuse > mono_msec())
+		upstream_close_idle(b);
 	if ((c = TAILQ_FIRST(&b->idle)) != NULL) {
 		TAILQ_REMOVE(&b->idle, c, entry);
 		b->nidle--;
 		TAILQ_INSERT_TAIL(&working, c, entry);
 		c->req = r;
+		c->reused = 1;
 		r->conn = c;
 		up_transmit(c);
 		return r;
@@ -260,7 +264,6 @@ up_writable(void *arg)
 	up_transmit(c);
 }
 
-/* Nothing was sent to this address; maybe the next. */
 void
 up_next(struct upconn *c)
 {
@@ -272,7 +275,6 @@ up_next(struct upconn *c)
 		fatalx("out of memory");
 }
 
-/* Was it TLS that failed, before any answer? The reason is kept. */
 int
 up_refused(struct upconn *c)
 {
@@ -292,6 +294,7 @@ up_refused(struct upconn *c)
 	c->req->distrusted = 1;
 	return 1;
 }
+
 void
 up_over(struct upreq *r, enum up_result res)
 {
@@ -318,6 +321,10 @@ up_finish(struct upconn *c, enum up_result res)
 {
 	struct upreq *r = c->req;
 
+	/* It closes between answers and does not say so. */
+	if (c->reused && c->state == UP_HEAD && c->inlen == 0 &&
+	    res == UP_CLOSED)
+		c->backend->noreuse = mono_msec() + DISTRUST;
 	up_remember(c);
 	c->req = NULL;
 	up_free(c);

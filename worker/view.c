@@ -379,6 +379,8 @@ uri_match(const char *t, const char *uri)
 		reserved = strchr("+#./;?&", t[1]) != NULL ||
 		    memchr(t, '*', end - t) != NULL;
 		next = end + 1;
+		if (!reserved && *uri == '\0')
+			return 0;
 		lit = strcspn(next, "{");
 		if (*next == '\0')
 			return reserved || strchr(uri, '/') == NULL;

@@ -27,6 +27,7 @@
 #include "roles.h"
 #include "sandbox.h"
 #include "tls.h"
+#include "upsession.h"
 #include "upstream.h"
 #include "worker.h"
 
@@ -108,6 +109,7 @@ on_conf_web(struct peer *p, uint32_t id, void *msg, int fd)
 	wire_free(&def_conf_web, &worker.conf);
 	memcpy(&worker.conf, msg, sizeof(worker.conf));
 	memset(msg, 0, sizeof(worker.conf));
+	upstream_limit(worker.conf.body);
 	worker.issuer_https = strncmp(worker.conf.issuer, "https://", 8) == 0;
 	host = strstr(worker.conf.issuer, "://");
 	host = host == NULL ? "" : host + 3;
@@ -334,6 +336,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	authc_tick();
 	calls_tick();
+	upsession_tick();
 	getstreams_tick();
 	evlog_tick();
 	upstream_tick();

@@ -292,7 +292,7 @@ test_queue(void)
 	CHECK(peer_queued(peer) > 0);
 	free(m.body.p);
 	/* Over the limit of the field. */
-	m.body.len = 96 * 1024 + 1;
+	m.body.len = 480 * 1024 + 1;
 	m.body.p = xcalloc(1, m.body.len);
 	CHECK(peer_send(peer, K_RELAY, 0, &def_k_relay, &m, -1) == -1);
 	free(m.body.p);

@@ -46,8 +46,11 @@ function report(name, e) {
 
 // One case. Its failure does not stop the file, so cases must not lean on one
 // another; returns what fn returned, or undefined after a failure.
+// CASE: a pattern that the names of the cases to run match.
 export async function test(name, fn, { timeout = 60_000 } = {}) {
 	let timer;
+	if (!new RegExp(process.env.CASE ?? '').test(name))
+		return undefined;
 	const late = new Promise((_, reject) => {
 		timer = setTimeout(() => reject(
 		    new Error(`not done within ${timeout} ms`)), timeout);
@@ -108,6 +111,18 @@ export function same(got, want, what) {
 	if (g !== w)
 		throw new Assertion(
 		    `${what}: ${clip(g)} instead of ${clip(w)}`);
+}
+
+// The same, whatever the order of keys.
+export function alike(got, want, what) {
+	same(sorted(got), sorted(want), what);
+}
+
+function sorted(v) {
+	if (v === null || typeof v !== 'object')
+		return v;
+	return Array.isArray(v) ? v.map(sorted) : Object.fromEntries(
+	    Object.keys(v).sort().map((k) => [k, sorted(v[k])]));
 }
 
 export function clip(s, n = 400) {

@@ -186,7 +186,7 @@ export class Talker {
 			for (let i = 1; i <= n; i++)
 				got.push(await x.sendRequest(make(nonce), schema)
 				    .catch((e) => ({ refused: e.message })));
-			if (mode === 'url')
+			if (mode === 'url' && got.some((g) => g.action))
 				await x.sendNotification({
 				    method: 'notifications/elicitation/complete',
 				    params: { elicitationId: `e-${nonce}` } });

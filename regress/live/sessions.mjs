@@ -1,0 +1,515 @@
+// Must be true 2 of the whole sessions: SESS-1/2/3, ISO-2, cancelling from
+// anywhere, and everything server-everything does, through the official SDKs
+// with each request on another worker, as it is seen directly.
+import { z } from 'zod';
+import { alike, clip, full, ok, run, same, sleep, test, until } from
+    './lib/harness.mjs';
+import { Gateway } from './lib/gateway.mjs';
+import { everything } from './lib/backends.mjs';
+import { Client } from './lib/oauth.mjs';
+import { Mcp, request } from './lib/mcp.mjs';
+import { Pins } from './lib/pin.mjs';
+import { all, sdks } from './lib/sdk.mjs';
+import { Peer, answer, asked, note } from './lib/sse.mjs';
+import { Talker } from './lib/talker.mjs';
+
+// ---- session ids ----
+
+async function unguessable(gw) {
+	const n = full ? 10_000 : 500;
+	const ids = new Set(), counts = new Array(256).fill(0);
+	const mcp = new Mcp(`${gw.base}/free/mcp`);
+	const init = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {
+	    protocolVersion: '2025-11-25', capabilities: {},
+	    clientInfo: { name: 'regress', version: '1' } } };
+	for (let i = 0; i < n; i++) {
+		const r = await mcp.send(init);
+		const id = r.headers['mcp-session-id'];
+		ok(/^[\x21-\x7e]{22,1024}$/.test(id), `id: ${id}`);
+		ids.add(id);
+		// Behind version and key id: the nonce of the seal and all the
+		// rest, which is to look like noise.
+		for (const b of Buffer.from(id, 'base64url').subarray(16))
+			counts[b]++;
+	}
+	same(ids.size, n, 'different ids');
+	const total = counts.reduce((a, b) => a + b);
+	const chi = counts.reduce((a, c) => a + (c - total / 256) ** 2 /
+	    (total / 256), 0);
+	// 255 degrees of freedom: beyond 360 once in 20,000.
+	ok(chi < 360, `chi-squared ${chi.toFixed(0)} over ${total} bytes`);
+}
+
+async function noAuthority(gw, mcp) {
+	for (const method of ['POST', 'GET', 'DELETE']) {
+		const r = await request(gw.url, { method, headers: {
+			...mcp.headers({ authorization: 'Bearer x' }) },
+		    ...(method === 'POST' && { body: JSON.stringify({
+			jsonrpc: '2.0', id: 1, method: 'ping' }) }) });
+		same(r.status, 401, `${method} with a session, no token`);
+	}
+	same(await mcp.call('ping'), {}, 'the session');
+}
+
+async function tampered(gw, mcp) {
+	const id = mcp.session;
+	const flip = (at) => id.slice(0, at) +
+	    (id[at] === 'A' ? 'B' : 'A') + id.slice(at + 1);
+	const bad = ['x', id.slice(0, -1), id + 'A', flip(0), flip(5),
+	    flip(30), flip(id.length - 5), id.toUpperCase(),
+	    Buffer.alloc(64).toString('base64url'), '../x', 'A'.repeat(1500)];
+	for (const session of bad) {
+		const m = new Mcp(gw.url, { token: mcp.token });
+		m.session = session;
+		const r = await m.send({ jsonrpc: '2.0', id: 1, method: 'ping' });
+		same(r.status, 404, `${clip(session, 40)}: ${r.text}`);
+	}
+}
+
+// Another user, who knows the id: there is no such session for him.
+async function otherUser(gw, mcp, token) {
+	for (let i = 0; i < 6; i++)
+		for (const method of ['POST', 'GET', 'DELETE']) {
+			const r = await request(gw.url, { method, headers:
+			    mcp.headers({ authorization: `Bearer ${token}`,
+				accept: 'application/json, text/event-stream' }),
+			    ...(method === 'POST' && { body: JSON.stringify({
+				jsonrpc: '2.0', id: 1, method: 'ping' }) }) });
+			same(r.status, 404, `${method}: ${r.text}`);
+		}
+	same(await mcp.call('ping'), {}, 'the owner\'s session');
+	await mcp.tool('talk_echo', { nonce: 'x' });
+}
+
+async function refreshed(gw, client, mcp) {
+	const before = await mcp.list('tools/list', 'tools');
+	const peer = Object.assign(new Peer(gw.url, new Pins(gw.base)),
+	    { token: mcp.token, session: mcp.session });
+	const g = await peer.get();
+	const r = await client.refresh(client.tokens.refresh_token);
+	same(r.status, 200, JSON.stringify(r.body));
+	ok(r.body.access_token !== mcp.token, 'a new token');
+	const next = new Mcp(gw.url, { token: r.body.access_token });
+	next.session = mcp.session;
+	for (let i = 0; i < 8; i++)
+		same(await next.list('tools/list', 'tools'), before, 'tools');
+	same(next.workers.size, 2, 'workers');
+	same(g.ended, undefined, 'its stream');
+	g.close();
+}
+
+// A session is for the endpoint it was made at.
+async function otherEndpoint(gw, mcp) {
+	const m = new Mcp(`${gw.base}/talk/mcp`, { token: mcp.token });
+	m.session = mcp.session;
+	const r = await m.send({ jsonrpc: '2.0', id: 1, method: 'ping' });
+	ok(r.status === 404 || r.status === 401, `${r.status} ${r.text}`);
+}
+
+// ---- calls ----
+
+async function workers(pins) {
+	const one = await pins.get(), two = await pins.get(
+	    (w) => w !== one.worker);
+	one.agent.destroy();
+	two.agent.destroy();
+	return [one.worker, two.worker];
+}
+
+let serial = 0;
+const fresh = () => `n${++serial}`;
+
+async function cancel(x, there) {
+	const peer = await new Peer(x.url, x.pins).open();
+	for (const id of [7, '7', 'x y"z', -3]) {
+		const nonce = fresh();
+		const c = await peer.start('talk_wait', { nonce },
+		    { worker: x.a, id, token: 'p' });
+		// The same id in another session must not be touched.
+		const peer2 = await new Peer(x.url, x.pins).open();
+		const other = fresh();
+		const c2 = await peer2.start('talk_wait',
+		    { nonce: other, ms: 900 }, { worker: x.a, id });
+		await until('both calls', () => x.talker.sessionOf(nonce) &&
+		    x.talker.sessionOf(other));
+		same(await peer.say({ method: 'notifications/cancelled',
+		    params: { requestId: id, reason: 'enough' } },
+		{ worker: x[there] }), 202, 'cancelled');
+		await until('the backend to hear', () =>
+		    x.talker.cancelled.includes(nonce), 2000);
+		await c.end();
+		same(c.messages, [], 'answers to a cancelled call');
+		const m = await c2.next(answer(id), 'the other call');
+		same(m.result.content[0].text, other, 'its result');
+		ok(!x.talker.cancelled.includes(other), 'the other is cancelled');
+	}
+	// "7" and 7 are two ids.
+	const n1 = fresh(), n2 = fresh();
+	const c1 = await peer.start('talk_wait', { nonce: n1, ms: 900 },
+	    { worker: x.a, id: 7 });
+	const c2 = await peer.start('talk_wait', { nonce: n2, ms: 900 },
+	    { worker: x.b, id: '7' });
+	await until('both calls', () => x.talker.sessionOf(n1) &&
+	    x.talker.sessionOf(n2));
+	await peer.say({ method: 'notifications/cancelled',
+	    params: { requestId: '7' } }, { worker: x[there] });
+	same((await c1.next(answer(7))).result.content[0].text, n1, 'id 7');
+	await c2.end();
+	same(c2.messages, [], 'id "7"');
+	same([n1, n2].map((n) => x.talker.cancelled.includes(n)),
+	    [false, true], 'cancelled at the backend');
+}
+
+// The end of a session ends its calls, at the backend too.
+async function sessionEnds(x) {
+	const peer = await new Peer(x.url, x.pins).open();
+	const nonces = [fresh(), fresh()];
+	const calls = [];
+	for (const [i, worker] of [x.a, x.b].entries())
+		calls.push(await peer.start('talk_wait', { nonce: nonces[i] },
+		    { worker, token: i }));
+	const g = await peer.get({ worker: x.a });
+	await until('both calls', () => nonces.every((n) =>
+	    x.talker.sessionOf(n)));
+	const up = x.talker.sessionOf(nonces[0]);
+	const status = await peer.close();
+	ok(status === 200 || status === 204, `DELETE: ${status}`);
+	for (const s of [g, ...calls]) {
+		await s.end();
+		same(s.ended, 'clean', 'a stream');
+		same(s.messages.filter((m) => m.id !== undefined), [], 'answers');
+	}
+	await until('the backend\'s session to end', () =>
+	    x.talker.heard.some(([m, id]) => m === 'DELETE' && id === up.id) ||
+	    !x.talker.sessions.has(up.id), 3000);
+}
+
+// ISO-2: the same progress tokens and ids everywhere.
+async function tokens(x) {
+	const peers = await Promise.all(Array.from({ length: 12 }, () =>
+	    new Peer(x.url, x.pins).open()));
+	await Promise.all(peers.map(async (peer, who) => {
+		const kinds = [1, '1', 'tok', 0];
+		const calls = await Promise.all(kinds.map((token, i) => {
+			const nonce = `${who}/${i}`;
+			return peer.start('talk_steps', { nonce, n: 5, ms: 20 },
+			    { worker: x[who % 2 ? 'a' : 'b'], token, id: i });
+		}));
+		for (const [i, c] of calls.entries()) {
+			await c.end();
+			const want = [1, 2, 3, 4, 5].map((n) =>
+			    [kinds[i], n, `${who}/${i}#${n}`]);
+			same(c.messages.filter(note('notifications/progress'))
+			    .map(({ params: p }) => [p.progressToken, p.progress,
+				p.message]), want, 'progress');
+			same(c.messages.filter((m) => m.id !== undefined).map((m) =>
+			    [m.id, m.result.content[0].text]),
+			    [[i, `${who}/${i}`]], 'answers');
+		}
+	}));
+}
+
+// ISO-2: subscriptions to the same URI, and questions.
+async function subscriptions(x) {
+	const uri = 'talk://two';
+	const peers = [];
+	for (let i = 0; i < 6; i++) {
+		const peer = await new Peer(x.url, x.pins).open();
+		const nonce = fresh();
+		await peer.tool('talk_echo', { nonce });
+		const up = x.talker.sessionOf(nonce);
+		const g = await peer.get({ worker: x[i % 2 ? 'a' : 'b'] });
+		if (i % 3 !== 0) {
+			const s = await peer.ask('resources/subscribe', { uri },
+			    { worker: x[i % 2 ? 'b' : 'a'] });
+			same((await s.next(answer(s.rpcId))).result, {}, 'subscribe');
+		}
+		peers.push({ peer, up, g, want: i % 3 === 0 ? 0 : 2 });
+	}
+	await until('the streams', () => peers.every(({ up }) =>
+	    x.talker.heard.some(([m, id]) => m === 'GET' && id === up.id)));
+	await sleep(100);
+	await x.talker.touch(uri);
+	await x.talker.touch(uri);
+	await sleep(500);
+	same(peers.map(({ g }) => g.messages.filter(
+	    note('notifications/resources/updated')).length),
+	    peers.map((p) => p.want), 'updates');
+	for (const { g } of peers)
+		g.close();
+}
+
+// Half of the clients answer the others' questions too.
+async function questions(x) {
+	const caps = { elicitation: {} };
+	const peers = await Promise.all(Array.from({ length: 8 }, () =>
+	    new Peer(x.url, x.pins).open(caps)));
+	const calls = await Promise.all(peers.map((p, i) =>
+	    p.start('talk_ask', { nonce: `q${i}` },
+		{ worker: x[i % 2 ? 'a' : 'b'], id: 5 })));
+	const asks = await Promise.all(calls.map((c) =>
+	    c.next(asked('elicitation/create'))));
+	same(asks.map((q) => q.params.message), peers.map((_, i) => `q${i}`),
+	    'questions');
+	await Promise.all(peers.map((p, i) => Promise.all(asks.map((q, j) =>
+	    i === j ? undefined : p.say({ id: q.id, result: {
+		action: 'accept', content: { a: `from ${i}` } } })))));
+	await Promise.all(peers.map((p, i) => p.say({ id: asks[i].id,
+	    result: { action: 'accept', content: { a: `from ${i}` } } })));
+	for (const [i, c] of calls.entries()) {
+		const m = await c.next(answer(5));
+		same(JSON.parse(m.result.content[0].text).got,
+		    [{ action: 'accept', content: { a: `from ${i}` } }], 'heard');
+	}
+}
+
+// ---- server-everything, directly and through ----
+
+const ELICITED = { action: 'accept', content: { name: 'Ada', check: true,
+    email: 'a@example.net', integer: 7, number: 1.5, firstLine: 'x',
+    untitledSingleSelectEnum: 'Monica' } };
+
+const capabilities = { sampling: {}, roots: { listChanged: true },
+    elicitation: { form: {}, url: {} } };
+
+// What a client is asked and told, by kind, in order.
+function listen(kind, client) {
+	const told = [];
+	const roots = { roots: [{ uri: 'file:///home/ada', name: 'home' }] };
+	const answers = {
+		'elicitation/create': (p) => p.mode === 'url' ?
+		    { action: 'accept' } : ELICITED,
+		'sampling/createMessage': () => ({ role: 'assistant',
+		    model: 'test', content: { type: 'text', text: 'sampled' } }),
+		'roots/list': () => roots,
+	};
+	for (const [method, fn] of Object.entries(answers)) {
+		const handler = (r) => {
+			told.push([method, r.params ?? {}]);
+			return fn(r.params ?? {});
+		};
+		if (kind === 'SDK 1.x')
+			client.setRequestHandler(z.object({
+				method: z.literal(method),
+				params: z.any().optional() }), handler);
+		else
+			client.setRequestHandler(method, handler);
+	}
+	const hear = (n) => { told.push([n.method, n.params ?? {}]); };
+	client.fallbackNotificationHandler = hear;
+	return told;
+}
+
+async function connect(kind, url, fetch) {
+	const { Client: C, Transport } = sdks[kind];
+	const client = new C({ name: 'regress', version: '1' }, { capabilities });
+	const told = listen(kind, client);
+	await client.connect(new Transport(new URL(url), { fetch }));
+	return { client, told };
+}
+
+// Random and changing parts of what server-everything says.
+const plain = (v) => JSON.parse(JSON.stringify(v ?? null)
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g,
+    'UUID').replace(/\d{1,2}:\d\d:\d\d( [AP]M)?/g, 'TIME')
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replace(/Last updated: [^"\\]*/g, 'Last updated'));
+
+const calls = [
+	['echo', { message: 'héllo\u2028"\\' }],
+	['get-annotated-message', { messageType: 'error', includeImage: true }],
+	['get-env', {}],
+	['get-resource-links', { count: 3 }],
+	['get-resource-reference', { resourceType: 'Text', resourceId: 2 }],
+	['get-resource-reference', { resourceType: 'Blob', resourceId: 1 }],
+	['get-structured-content', { location: 'New York' }],
+	['get-sum', { a: 1e3, b: -0.5 }],
+	['get-sum', { a: 'no' }],
+	['get-tiny-image', {}],
+	['gzip-file-as-resource', { name: 'x.gz', outputType: 'resource',
+	    data: 'data:text/plain;base64,aGVsbG8=' }],
+	['trigger-long-running-operation', { duration: 0.4, steps: 4 }],
+	['trigger-elicitation-request', {}],
+	['trigger-sampling-request', { prompt: 'say', maxTokens: 5 }],
+	['get-roots-list', {}],
+	['trigger-url-elicitation', { url: 'http://127.0.0.1/x',
+	    message: 'open', elicitationId: 'e1' }],
+	['trigger-url-elicitation', { url: 'http://127.0.0.1/x',
+	    message: 'open', elicitationId: 'e2', errorPath: true }],
+	['no-such-tool', {}],
+];
+
+// Everything, as [what, how it went].
+async function everythingSeen(kind, { client, told }) {
+	const seen = [];
+	const tell = async (what, fn) => {
+		const from = told.length;
+		let r;
+		try {
+			r = { result: plain(await fn()) };
+		} catch (e) {
+			r = { code: e.code, data: plain(e.data) };
+		}
+		await sleep(30);
+		// Log lines come when they like; what a call causes, with it.
+		seen.push([what, r, plain(told.slice(from).filter(([m]) =>
+		    /create|roots|elicitation|sampling/.test(m) &&
+		    m !== 'notifications/roots/list_changed'))]);
+	};
+	for (const [method, key] of [['listTools', 'tools'],
+	    ['listPrompts', 'prompts'], ['listResources', 'resources'],
+	    ['listResourceTemplates', 'resourceTemplates']])
+		await tell(method, () => all(client, method, key));
+	await tell('ping', () => client.ping());
+	for (const [name, args] of calls)
+		await tell(`${name} ${JSON.stringify(args)}`, async () => {
+			const progress = [];
+			const p = { name, arguments: args };
+			const o = { onprogress: (n) => progress.push(n) };
+			const r = await (kind === 'SDK 1.x' ?
+			    client.callTool(p, undefined, o) :
+			    client.callTool(p, o));
+			return { r, progress };
+		});
+	for (const p of await all(client, 'listPrompts', 'prompts'))
+		await tell(`prompt ${p.name}`, () => client.getPrompt({
+			name: p.name, arguments: Object.fromEntries(
+			    (p.arguments ?? []).map((a) => [a.name,
+				/id$/i.test(a.name) ? '1' : /type/i.test(a.name) ?
+				'Text' : 'Paris'])) }));
+	const resources = await all(client, 'listResources', 'resources');
+	for (const uri of [...resources.map((r) => r.uri),
+	    'demo://resource/dynamic/text/3', 'demo://resource/dynamic/blob/4',
+	    'demo://resource/dynamic/text/nonsense', 'nowhere://x'])
+		await tell(`read ${uri}`, () => client.readResource({ uri }));
+	for (const [ref, name, value, context] of [
+	    [{ type: 'ref/prompt', name: 'completable-prompt' }, 'department',
+		'E'],
+	    [{ type: 'ref/prompt', name: 'completable-prompt' }, 'name', '',
+		{ arguments: { department: 'Sales' } }],
+	    [{ type: 'ref/resource',
+		uri: 'demo://resource/dynamic/text/{resourceId}' },
+		'resourceId', '1']])
+		await tell(`complete ${name}`, () => client.complete({ ref,
+		    argument: { name, value }, ...(context && { context }) }));
+	await tell('setLoggingLevel', () => client.setLoggingLevel('debug'));
+	const uri = 'demo://resource/dynamic/text/1';
+	await tell('subscribe', () => client.subscribeResource({ uri }));
+	const mark = told.length;
+	await tell('toggle-subscriber-updates', () => client.callTool({
+		name: 'toggle-subscriber-updates', arguments: {} }));
+	await tell('toggle-simulated-logging', () => client.callTool({
+		name: 'toggle-simulated-logging', arguments: {} }));
+	await tell('updates and log lines', async () => {
+		await until('them', () => ['notifications/message',
+		    'notifications/resources/updated'].every((m) =>
+		    told.slice(mark).some(([n]) => n === m)), 12_000);
+		return told.slice(mark).find(([n]) => /updated/.test(n));
+	});
+	for (const name of ['toggle-subscriber-updates',
+	    'toggle-simulated-logging'])
+		await tell(`${name} off`, () => client.callTool({ name,
+		    arguments: {} }));
+	await tell('unsubscribe', () => client.unsubscribeResource({ uri }));
+	await tell('cancel', async () => {
+		const stop = new AbortController();
+		setTimeout(() => stop.abort(), 100);
+		const p = { name: 'trigger-long-running-operation',
+		    arguments: { duration: 5, steps: 5 } };
+		const o = { signal: stop.signal };
+		await (kind === 'SDK 1.x' ? client.callTool(p, undefined, o) :
+		    client.callTool(p, o)).then(() => {
+			throw new Error('not cancelled');
+		}, () => 'cancelled');
+		return 'cancelled';
+	});
+	return seen;
+}
+
+// Tools that only clients that speak tasks can use.
+const TASKS = ['simulate-research-query', 'trigger-sampling-request-async',
+    'trigger-elicitation-request-async'];
+
+function withoutTasks(seen) {
+	return seen.map(([what, r, t]) => what === 'listTools' ?
+	    [what, { result: r.result.filter((x) => !TASKS.includes(x.name)) },
+		t] : [what, r, t]);
+}
+
+async function compared(kind, backend, gw) {
+	const through = `${gw.base}/bare/mcp`;
+	const seen = [];
+	const [direct, gated] = await Promise.all([
+		connect(kind, backend.url),
+		connect(kind, through, new Pins(gw.base).fetch(seen)),
+	]);
+	// It registers tools after the handshake and asks for the roots then.
+	await sleep(600);
+	const [want, got] = (await Promise.all([
+		everythingSeen(kind, direct), everythingSeen(kind, gated),
+	])).map(withoutTasks);
+	for (const [i, [what, r, t]] of want.entries())
+		await test(`EVERY ${kind}: ${what}`, async () => {
+			same(got[i]?.[0], what, 'the step');
+			alike(got[i][1], r, 'result');
+			alike(got[i][2], t, 'asked and told');
+		});
+	await test(`EVERY ${kind}: no message was lost or invented`,
+	    async () => {
+		same(got.length, want.length, 'steps');
+		const kinds = (told) => [...new Set(told.map(([m]) => m))].sort();
+		same(kinds(gated.told), kinds(direct.told), 'kinds of messages');
+		const posts = seen.filter((s) => s.method === 'POST');
+		ok(posts.length > 40, `${posts.length} POSTs`);
+		same(new Set(posts.map((s) => s.worker)).size, 2, 'workers');
+		for (let i = 1; i < seen.length; i++)
+			ok(seen[i].worker !== seen[i - 1].worker,
+			    'two requests on one worker in a row');
+	});
+	await direct.client.close();
+	await gated.client.close();
+}
+
+run('sessions', async () => {
+	const talker = await Talker.start(), every = await everything();
+	const declare = ['sampling', 'elicitation', 'roots'];
+	const gw = await Gateway.start({ config: {
+		backends: {
+			talk: { url: talker.url, declare },
+			every: { url: every.url, declare },
+		},
+		endpoints: {
+			'/mcp': { backends: '*' },
+			'/talk/mcp': { backends: ['talk'] },
+			'/free/mcp': { backends: ['talk'], auth: 'none' },
+			'/bare/mcp': { backends: ['every'], auth: 'none',
+			    prefix: 'none' },
+		},
+	} });
+	const alice = await Client.signIn(gw), bob = await Client.signIn(gw);
+	const mcp = await new Mcp(gw.url,
+	    { token: alice.tokens.access_token }).open();
+	await test('SESS-1 ids are noise', () => unguessable(gw));
+	await test('SESS-1 an id is no token', () => noAuthority(gw, mcp));
+	await test('SESS-1 no id but ours is taken', () => tampered(gw, mcp));
+	await test('SESS-2 another client\'s token and this session', () =>
+	    otherUser(gw, mcp, bob.tokens.access_token));
+	await test('SESS-2 a session is for its endpoint', () =>
+	    otherEndpoint(gw, mcp));
+	await test('SESS-3 a refresh in mid-session', () =>
+	    refreshed(gw, alice, mcp));
+	const pins = new Pins(gw.base);
+	const [a, b] = await workers(pins);
+	const x = { gw, talker, pins, a, b, url: `${gw.base}/free/mcp` };
+	for (const [there, which] of [['a', 'the same'], ['b', 'the other']])
+		await test(`CALLS a cancel on ${which} worker`, () =>
+		    cancel(x, there));
+	await test('CALLS the end of a session ends them', () =>
+	    sessionEnds(x));
+	await test('ISO-2 progress tokens', () => tokens(x));
+	await test('ISO-2 subscriptions', () => subscriptions(x));
+	await test('ISO-2 questions', () => questions(x));
+	for (const kind of process.env.NOSDK ? [] : ['SDK 1.x', 'SDK 2.x'])
+		await compared(kind, every, gw);
+	await test('nothing is left after SIGTERM', () => gw.stop());
+});
