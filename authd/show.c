@@ -13,9 +13,9 @@
 #include "log.h"
 #include "peer.h"
 
-#define ROWS_MAX	1000
-#define ROOM		(PEER_QUEUE_MAX / 2)
-#define SITES_LEN	1024
+#define ROWS_MAX        1000
+#define ROOM            (PEER_QUEUE_MAX / 2)
+#define SITES_LEN       1024
 #define GRANT_OF_CLIENT 'G' /* in T_INDEX: G, client id, 0, grant id */
 
 struct show {
@@ -208,8 +208,8 @@ grant_row(struct show *s, const uint8_t *gid, const struct row_grant *g)
 	cell(&row, "resource", g->resource);
 	cell(&row, "scope", g->scope);
 	time_cell(&row, "@created", g->created);
-	time_cell(&row, "@used",
-	    g->seen_at > g->renewed ? g->seen_at : g->renewed);
+	time_cell(
+	    &row, "@used", g->seen_at > g->renewed ? g->seen_at : g->renewed);
 	time_cell(&row, "@expires", g->expires);
 	wire_free(&def_row_client, &c);
 	send_row(s, &row);

@@ -19,7 +19,7 @@
 #include "probe.h"
 
 #define DESCRIPTION 60
-#define WHY_LEN	    300
+#define WHY_LEN     300
 
 /* What a generation's config says. */
 struct rules {
@@ -54,8 +54,8 @@ static struct rules *rules_find(uint32_t);
 static struct rules *rules_get(uint32_t);
 static void rules_free(struct rules *);
 static struct tools collect(const struct rules *);
-static void judge(const struct rules *, const struct conf_endpoint *,
-    struct tools *);
+static void judge(
+    const struct rules *, const struct conf_endpoint *, struct tools *);
 static void judge_names(const struct conf_endpoint *, struct place *, size_t);
 static void hide(struct tool *, const struct conf_endpoint *, const char *, ...)
     __attribute__((format(printf, 3, 4)));
@@ -74,7 +74,7 @@ rules_find(uint32_t gen)
 {
 	struct rules *r;
 
-	TAILQ_FOREACH(r, &all, entry)
+	TAILQ_FOREACH (r, &all, entry)
 		if (r->gen == gen)
 			return r;
 	return NULL;
@@ -125,8 +125,8 @@ exposed_backend(uint32_t gen, uint32_t backend)
 {
 	struct rules *r = rules_get(gen);
 
-	r->backends.v = xrealloc(r->backends.v,
-	    (r->backends.n + 1) * sizeof(*r->backends.v));
+	r->backends.v = xrealloc(
+	    r->backends.v, (r->backends.n + 1) * sizeof(*r->backends.v));
 	r->backends.v[r->backends.n++] = backend;
 }
 
@@ -135,8 +135,8 @@ exposed_endpoint(uint32_t gen, struct conf_endpoint *conf)
 {
 	struct rules *r = rules_get(gen);
 
-	r->endpoint = xrealloc(r->endpoint,
-	    (r->nendpoint + 1) * sizeof(*r->endpoint));
+	r->endpoint =
+	    xrealloc(r->endpoint, (r->nendpoint + 1) * sizeof(*r->endpoint));
 	r->endpoint[r->nendpoint++] = *conf;
 	memset(conf, 0, sizeof(*conf));
 }
@@ -209,7 +209,8 @@ by_name(const void *a, const void *b)
 
 /* One endpoint, all its tools. */
 static void
-judge(const struct rules *r, const struct conf_endpoint *e, struct tools *all_of)
+judge(
+    const struct rules *r, const struct conf_endpoint *e, struct tools *all_of)
 {
 	const char *prefix, *why;
 	struct place *p;
@@ -223,9 +224,9 @@ judge(const struct rules *r, const struct conf_endpoint *e, struct tools *all_of
 			t = &all_of->v[i];
 			if (t->backend->conf.id != e->backends.v[k])
 				continue;
-			prefix = e->prefix == PREFIX_NONE ?
-			    NULL :
-			    t->backend->conf.name;
+			prefix = e->prefix == PREFIX_NONE
+				     ? NULL
+				     : t->backend->conf.name;
 			why = policy_refusal(t->backend, t->item->name);
 			if (why != NULL)
 				hide(t, e, "%s", why);
@@ -252,22 +253,27 @@ judge_names(const struct conf_endpoint *e, struct place *p, size_t n)
 	qsort(p, n, sizeof(*p), by_name);
 	for (i = 0; i < n; i = end) {
 		owner = p[i].tool->backend;
-		for (end = i + 1; end < n &&
-		    strcmp(p[end].name, p[i].name) == 0; end++)
+		for (end = i + 1;
+		     end < n && strcmp(p[end].name, p[i].name) == 0; end++)
 			continue;
 		if (end == i + 1 || p[i + 1].tool->backend != owner)
 			p[i].tool->shown++;
 		else
-			hide(p[i].tool, e, "another tool of this backend is "
-			    "called %s, too", p[i].name);
+			hide(p[i].tool, e,
+			    "another tool of this backend is "
+			    "called %s, too",
+			    p[i].name);
 		for (k = i + 1; k < end; k++)
 			if (p[k].tool->backend == owner)
-				hide(p[k].tool, e, "another tool of this "
-				    "backend is called %s, too", p[i].name);
-			else
-				hide(p[k].tool, e, "a tool of backend %s is "
-				    "called %s, too", owner->conf.name,
+				hide(p[k].tool, e,
+				    "another tool of this "
+				    "backend is called %s, too",
 				    p[i].name);
+			else
+				hide(p[k].tool, e,
+				    "a tool of backend %s is "
+				    "called %s, too",
+				    owner->conf.name, p[i].name);
 	}
 }
 
@@ -316,9 +322,9 @@ exposed_name(const struct rules *r, const struct tool *t, char *dst)
 	if (!any)
 		prefix = t->backend->conf.name;
 	return name_expose(dst, prefix, r->conf.separator, t->item->name,
-		   r->conf.names_max) == -1 ?
-	    "" :
-	    dst;
+		   r->conf.names_max) == -1
+		   ? ""
+		   : dst;
 }
 
 /* Hidden everywhere for one reason, or at some endpoints only. */
@@ -331,7 +337,8 @@ reason(const struct tool *t, char *dst, size_t size)
 	dst[0] = '\0';
 	if (t->hidden == 0) {
 		if (t->shown == 0)
-			(void)strlcpy(dst, "no endpoint has this backend", size);
+			(void)strlcpy(
+			    dst, "no endpoint has this backend", size);
 		return;
 	}
 	text = strchr(t->why, '\n') + 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "authc.h"
+#include "batch.h"
 #include "call.h"
 #include "compat.h"
 #include "era.h"
@@ -36,6 +37,7 @@ struct deletion {
 };
 
 static void mcp_post(struct request *, const struct proof *);
+static void mcp_one(struct request *, const struct proof *);
 static void mcp_message(struct request *, const struct proof *, struct rpc *,
     enum rpc_kind);
 static void mcp_waited(void *);
@@ -163,13 +165,27 @@ mcp_media(struct request *rq)
 static void
 mcp_post(struct request *rq, const struct proof *proof)
 {
+	const struct session *s;
+
+	if (mcp_media(rq) == -1)
+		return;
+	if (batch_is(rq)) {
+		if ((s = mcp_session(rq, proof, NULL)) != NULL)
+			batch_begin(rq, proof, s, mcp_one);
+		return;
+	}
+	mcp_one(rq, proof);
+}
+
+/* One message, alone or of a batch. */
+static void
+mcp_one(struct request *rq, const struct proof *proof)
+{
 	struct rpc r;
 	enum rpc_kind kind;
 	const char *why;
 	int code;
 
-	if (mcp_media(rq) == -1)
-		return;
 	kind = rpc_scan(&r, rq->body, rq->bodylen, &code, &why);
 	if (kind == RPC_BAD) {
 		mcp_error(rq, 400, &r.id, code, why);
@@ -191,7 +207,11 @@ mcp_message(struct request *rq, const struct proof *proof, struct rpc *r,
 	size_t i;
 
 	if (kind == RPC_REQUEST && strcmp(r->method, "initialize") == 0) {
-		mcp_initialize(rq, proof, r);
+		if (rq->batch != NULL)
+			mcp_error(rq, 400, &r->id, RPC_INVALID,
+			    "initialize may not be part of a batch");
+		else
+			mcp_initialize(rq, proof, r);
 		return;
 	}
 	if ((m.session = mcp_session(rq, proof, &r->id)) == NULL ||

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "batch.h"
 #include "compat.h"
 #include "conn.h"
 #include "json.h"
@@ -26,6 +27,9 @@ reply_header(struct request *rq, const char *name, const char *value)
 {
 	struct conn *c = rq->conn;
 	const unsigned char *p;
+
+	if (rq->batch != NULL)
+		return;
 
 	for (p = (const unsigned char *)value; *p != '\0'; p++)
 		if (*p < 0x20 || *p == 0x7f)
@@ -130,6 +134,11 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 	struct iovec iov[4];
 	char head[2048];
 	int n = 0;
+
+	if (rq->batch != NULL) {
+		batch_answer(rq, body, status < 500 ? len : 0);
+		return;
+	}
 
 	iov[n].iov_base = head;
 	iov[n++].iov_len = reply_head(rq, status, ctype, len, head,

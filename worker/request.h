@@ -10,6 +10,8 @@
  * A handler that answers later sets rq->gone, which is called when the client
  * has closed before the answer; the request is freed after it returns.
  */
+#include <sys/queue.h>
+
 #include <netinet/in.h>
 
 #include <stddef.h>
@@ -17,6 +19,7 @@
 
 #include "http.h"
 
+struct batch;
 struct conn;
 struct route;
 struct endpoint;
@@ -42,6 +45,8 @@ struct request {
 	void (*gone)(struct request *);
 	void (*drained)(struct request *); /* a stream's backlog is gone */
 	void *ctx;	  /* the handler's own */
+	struct batch *batch; /* a part of it: batch.c collects the answer */
+	LIST_ENTRY(request) part;
 	uint64_t waiting; /* ms: since when it waits for the catalog */
 };
 

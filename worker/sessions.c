@@ -95,8 +95,7 @@ merge(struct table *t)
 
 /* A backend whose definition has changed can have two: it is named once. */
 static void
-add_name(void *arg, uint32_t backend, const char *session,
-    const char *revision)
+add_name(void *arg, uint32_t backend, const char *session, const char *revision)
 {
 	struct names *n = arg;
 	const char *name = shelf_name(backend), *p;
@@ -161,8 +160,8 @@ sessions_show(uint32_t id, const char *backend)
 		master_end(id, 1, "out of memory");
 	else
 		master_end(id, 0,
-		    i == t.n ?
-			"" :
-			"there are more; name a backend to see only its own");
+		    i == t.n
+			? ""
+			: "there are more; name a backend to see only its own");
 	free(t.v);
 }

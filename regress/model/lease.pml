@@ -22,7 +22,7 @@
  * MUTANT NO_STALE -DDEATHS=0 -DCRASHES=0 -DLATE=0 -DFORGETS=1 -DENDS=0
  * MUTANT KEEPER_GONE_UNSEEN -DDEATHS=0 -DCRASHES=1 -DLATE=0 -DFORGETS=0 -DENDS=0
  * MUTANT NO_REPUT -DDEATHS=0 -DCRASHES=1 -DLATE=0 -DFORGETS=0 -DENDS=0
- * MUTANT PUT_OF_STALE -DDEATHS=0 -DCRASHES=1 -DLATE=0 -DFORGETS=1 -DENDS=0
+ * MUTANT PUT_OF_ANYBODY -DDEATHS=0 -DCRASHES=1 -DLATE=0 -DFORGETS=1 -DENDS=0
  * MUTANT END_IS_SILENT -DDEATHS=0 -DCRASHES=0 -DLATE=0 -DFORGETS=0 -DENDS=1
  */
 #define N 3
@@ -52,8 +52,8 @@ byte last, dead;
 bool up = true;
 bool entry;		/* there is one */
 byte session, holder = NOBODY;
-byte gone;		/* the session that was said to be stale, last */
 byte waits;		/* bits, in the order of slots */
+byte told;		/* bits of those whose session it knows, or knew */
 byte lateness;		/* leases that have run out: bits of their holders */
 
 byte deaths = DEATHS, crashes = CRASHES, late = LATE, forgets = FORGETS, ends = ENDS;
@@ -64,7 +64,7 @@ chan back[N] = [2] of { mtype, byte };
 #define BIT(s)	  (1 << (s))
 #define UPLINK(s)  (linked[s] && !cut[s])
 #define AT_WORK(s) (ws[s] == MAKING && leased[s] && UPLINK(s) && !(lateness & BIT(s)))
-#define UNUSED(s)  (UPLINK(s) && cache[s] > dead && len(tokeeper[s]) == 0)
+#define UNUSED(s)  (UPLINK(s) && cache[s] > dead && len(tokeeper[s]) == 0 && !(told & BIT(s)))
 
 inline drain(c)
 {
@@ -112,6 +112,16 @@ inline call_over(s)
 	ws[s] = IDLE; stale[s] = 0; leased[s] = false; slow[s] = false; lateness = lateness & ~BIT(s)
 }
 
+/* calls_end, upsession_end; what is being made is made to its end */
+inline end_calls(s)
+{
+	ended[s] = true; cache[s] = 0;
+	if
+	:: ws[s] == SENDING -> call_over(s)
+	:: else
+	fi
+}
+
 proctype Worker(byte s)
 {
 	byte n;
@@ -126,9 +136,9 @@ end:	do
 	/* call_done: 404 is asked for again once */
 	:: atomic { ws[s] == SENDING && nfull(tokeeper[s]) ->
 		if
-		:: cache[s] > dead -> call_over(s)
-		:: cache[s] <= dead && stale[s] == 0 -> stale[s] = cache[s]; get(s)
-		:: cache[s] <= dead && stale[s] != 0 ->
+		:: cache[s] > dead || ended[s] -> call_over(s)
+		:: cache[s] <= dead && !ended[s] && stale[s] == 0 -> stale[s] = cache[s]; get(s)
+		:: cache[s] <= dead && !ended[s] && stale[s] != 0 ->
 			/* a second 404 is the backend's doing, not ours */
 			assert(cache[s] != stale[s]);
 			call_over(s)
@@ -152,8 +162,8 @@ end:	do
 		leased[s] = false; slow[s] = false; lateness = lateness & ~BIT(s) }
 	/* the client ends its session here; the others hear of it as of any revocation */
 	:: atomic { ends > 0 && ws[s] == IDLE && nfull(tokeeper[s]) ->
-		ends--; ended[0] = true; ended[1] = true; ended[2] = true; tell(s, END, 0);
-		cache[0] = 0; cache[1] = 0; cache[2] = 0 }
+		ends--; tell(s, END, 0);
+		end_calls(0); end_calls(1); end_calls(2) }
 	od
 }
 
@@ -161,7 +171,11 @@ end:	do
 
 inline answer(s, what, n)
 {
-	back[s]!what,n
+	back[s]!what,n;
+	if
+	:: what == SESSION -> told = told | BIT(s)
+	:: else
+	fi
 }
 
 inline grant(s)
@@ -173,7 +187,7 @@ inline grant(s)
 
 inline lease_free()
 {
-	entry = false; session = 0; holder = NOBODY; gone = 0
+	entry = false; session = 0; holder = NOBODY
 }
 
 /* lease_pass */
@@ -204,10 +218,6 @@ inline answer_all(what, n)
 inline lease_ask(s, n)
 {
 	entry = true;
-	if
-	:: n != 0 -> gone = n
-	:: else
-	fi;
 #ifndef NO_STALE
 	if
 	:: n != 0 && session == n -> session = 0
@@ -227,11 +237,12 @@ inline lease_ask(s, n)
 
 inline lease_put(s, n)
 {
+	told = told | BIT(s);
 	if
 	:: session != 0	/* two were made; both work */
-#ifndef PUT_OF_STALE
-	:: session == 0 && n == gone
-	:: session == 0 && n != gone ->
+#ifndef PUT_OF_ANYBODY
+	:: session == 0 && holder != NOBODY && holder != s	/* another makes it now */
+	:: session == 0 && (holder == NOBODY || holder == s) ->
 #else
 	:: session == 0 ->
 #endif
@@ -261,7 +272,7 @@ end:	do
 #endif
 		:: else -> linked[s] = false; cut[s] = false
 		fi;
-		drain(back[s]); call_over(s); cache[s] = 0 }
+		drain(back[s]); call_over(s); cache[s] = 0; told = told & ~BIT(s) }
 	od
 }
 
@@ -308,7 +319,7 @@ proctype Others()
 	byte s;
 end:	do
 	:: atomic { up && crashes > 0 ->
-		crashes--; up = false; lease_free(); waits = 0; lateness = 0;
+		crashes--; up = false; lease_free(); waits = 0; lateness = 0; told = 0;
 		do
 		:: s < N -> drain(tokeeper[s]); cut[s] = linked[s]; s++
 		:: s == N -> break

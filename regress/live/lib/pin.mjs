@@ -10,6 +10,7 @@ const FRESH = 8000; // ms; the gateway closes idle connections after 15 s
 
 export class Pins {
 	#spare = [];
+	#turn = Promise.resolve();
 
 	constructor(base) {
 		this.base = base;
@@ -19,7 +20,15 @@ export class Pins {
 	// {agent, worker} of one connection that has not been used for more
 	// than the question who is there. want: the id of a worker, or a
 	// function that takes one.
-	async get(want) {
+	get(want) {
+		// One at a time: of many connections at once the worker that
+		// happens to run takes nearly all.
+		const got = this.#turn.then(() => this.#get(want));
+		this.#turn = got.catch(() => {});
+		return got;
+	}
+
+	async #get(want) {
 		const fits = typeof want === 'function' ? want :
 		    (id) => want === undefined || id === want;
 		for (let i = 0; i < 400; i++) {
@@ -27,8 +36,7 @@ export class Pins {
 			const at = this.#spare.findIndex((p) => fits(p.worker));
 			if (at >= 0)
 				return this.#spare.splice(at, 1)[0];
-			this.#spare.push(...await Promise.all(
-			    Array.from({ length: 4 }, () => this.#connect())));
+			this.#spare.push(await this.#connect());
 		}
 		throw new Error('no connection to that worker');
 	}
