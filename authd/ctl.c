@@ -214,9 +214,8 @@ judge_show(struct slice *sl, const void *msg, void *ans)
 	int more, r;
 
 	(void)sl;
-	r = j->req->verb == CTL_SHOW_CLIENTS
-		? show_clients(j->id, only, &more)
-		: show_tokens(j->id, only, &more);
+	r = j->req->verb == CTL_SHOW_CLIENTS ? show_clients(j->id, only, &more)
+					     : show_tokens(j->id, only, &more);
 	if (r == 0)
 		(void)end(ans, 1, "no such client");
 	else if (r == 1)

@@ -105,7 +105,8 @@ enum imsg_type {
 	K_OPEN, /* struct k_lease: a session whose stream the owner opens */
 	K_LISTS, /* struct k_trouble: a backend says its lists have changed */
 	K_CHANGED, /* struct k_catalog: every worker has it, tell clients */
-	K_LEVEL, /* struct k_soft -> K_DONE: log level of a session */
+	K_LEVEL, /* struct k_soft -> K_DONE: log level of a session; the keeper
+		    tells every worker in the same words */
 	K_SUBSCRIBE, /* struct k_soft: a resource is watched, or no more */
 	K_ROOTS, /* struct k_end: the client's roots have changed */
 	K_DONE, /* - */

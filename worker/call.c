@@ -12,6 +12,7 @@
 #include "call.h"
 #include "compat.h"
 #include "keeperc.h"
+#include "level.h"
 #include "log.h"
 #include "notify.h"
 #include "peer.h"
@@ -31,6 +32,7 @@ static void call_send(struct call *);
 static int call_message(void *, const char *, size_t);
 static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
+static void call_put(const struct call *, struct json_buf *, const struct rpc *);
 static void call_fail(struct call *, const char *);
 static void call_reply(struct call *, const char *, size_t);
 static int call_event(void *, const char *, size_t);
@@ -85,6 +87,8 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->begun = c->heard = mono_msec();
 	c->subject = strdup(cs->session->subject);
 	c->client_revision = strdup(cs->session->revision);
+	c->project = project_of(cs->session->revision);
+	c->wrap = cs->wrap;
 	c->asker.backend = c->backend;
 	c->asker.session = c->session;
 	c->asker.revision = c->revision;
@@ -178,7 +182,8 @@ call_message(void *arg, const char *json, size_t len)
 		if (strcmp(r.method, "notifications/progress") == 0) {
 			if (splice_progress(&b, c, &r) == 0)
 				(void)call_event(c, b.p, b.len);
-		} else if (strcmp(r.method, "notifications/message") == 0 ||
+		} else if ((strcmp(r.method, "notifications/message") == 0 &&
+			       level_passes(c->nonce, &r)) ||
 		    strcmp(r.method, "notifications/elicitation/complete") == 0)
 			(void)call_event(c, json, len);
 		else if (strstr(r.method, "/list_changed") != NULL)
@@ -202,15 +207,13 @@ call_message(void *arg, const char *json, size_t len)
 static int
 call_answer(struct call *c, const struct rpc *r)
 {
-	const struct json_member *m = r->result ? r->result : r->error;
 	struct json_buf b = {0};
 
 	if (r->error != NULL && r->error->val.type != JSON_OBJECT)
 		return 0;
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
 	json_put(&b, c->client_id, c->client_idlen);
-	json_puts(&b, r->result ? ",\"result\":" : ",\"error\":");
-	json_putspan(&b, &m->val);
+	call_put(c, &b, r);
 	json_puts(&b, "}");
 	c->answered = 1;
 	if (r->result != NULL && c->uri != NULL)
@@ -221,6 +224,34 @@ call_answer(struct call *c, const struct rpc *r)
 		call_reply(c, b.p, b.len);
 	json_buf_free(&b);
 	return 1;
+}
+
+/* The member that answers, as the client's revision knows it. */
+static void
+call_put(const struct call *c, struct json_buf *b, const struct rpc *r)
+{
+	const struct json_span *v = r->result ? &r->result->val : NULL;
+	size_t mark = b->len;
+
+	if (v == NULL) {
+		json_puts(b, ",\"result\":");
+		if (c->kind == CALL_TOOL &&
+		    project_error(b, c->project, &r->error->val))
+			return;
+		b->len = mark;
+		json_puts(b, ",\"error\":");
+		json_putspan(b, &r->error->val);
+		return;
+	}
+	json_puts(b, ",\"result\":");
+	if (v->type != JSON_OBJECT ||
+	    (c->kind != CALL_TOOL && c->kind != CALL_PROMPT) ||
+	    !project_wanted(c->project, c->wrap, v))
+		json_putspan(b, v);
+	else if (c->kind == CALL_TOOL)
+		project_tool(b, c->project, c->wrap, v);
+	else
+		project_prompt(b, c->project, v);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "evlog.h"
 #include "json.h"
+#include "project.h"
 #include "question.h"
 #include "request.h"
 #include "rpc.h"
@@ -36,6 +37,8 @@ struct call {
 	const struct endpoint *endpoint;
 	char *subject;
 	char *client_revision;
+	enum project project; /* of that revision */
+	int wrap;	      /* see project_wraps */
 	char *client_id; /* JSON, as the client wrote it */
 	size_t client_idlen;
 	char *token; /* progressToken, JSON; NULL: none asked for */
@@ -73,6 +76,7 @@ struct call_start {
 	const char *key, *value;
 	int ref;
 	const char *uri; /* CALL_SUBSCRIBE, CALL_UNSUBSCRIBE */
+	int wrap;	 /* CALL_TOOL: see project_wraps */
 };
 
 /* Sends the call on its way. The request is answered later, or at once when

@@ -18,7 +18,7 @@
 
 static struct view *call_view(const struct mcp *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
-    const char *, const char *, const char *);
+    const struct view_item *, const char *);
 static void call_resource(const struct mcp *, enum call_kind);
 static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
 static void unknown(const struct mcp *, const char *, const char *);
@@ -44,9 +44,10 @@ unknown(const struct mcp *m, const char *what, const char *name)
 	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS, text);
 }
 
+/* it: what is called by a name, or NULL. uri: what is (un)subscribed. */
 static void
 call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
-    const char *key, const char *value, const char *uri)
+    const struct view_item *it, const char *uri)
 {
 	struct call_start cs;
 
@@ -65,8 +66,11 @@ call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
 	cs.proof = m->proof;
 	cs.backend = b;
 	cs.rpc = m->rpc;
-	cs.key = key;
-	cs.value = value;
+	if (it != NULL) {
+		cs.key = "name";
+		cs.value = it->item->name;
+		cs.wrap = it->wrap;
+	}
 	cs.ref = kind == CALL_COMPLETION;
 	cs.uri = uri;
 	call_begin(m->rq, &cs);
@@ -95,7 +99,7 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 		unknown(m, what, buf);
 		return;
 	}
-	call_start(m, it->backend, kind, "name", it->item->name, NULL);
+	call_start(m, it->backend, kind, it, NULL);
 }
 
 void
@@ -130,7 +134,7 @@ call_resource(const struct mcp *m, enum call_kind kind)
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
 	else
-		call_start(m, b, kind, NULL, NULL,
+		call_start(m, b, kind, NULL,
 		    kind == CALL_RESOURCE ? NULL : buf);
 }
 
@@ -176,8 +180,7 @@ mcp_complete(const struct mcp *m)
 		if ((it = view_find(view, CAT_PROMPTS, buf)) == NULL)
 			unknown(m, "prompt", buf);
 		else
-			call_start(m, it->backend, CALL_COMPLETION, "name",
-			    it->item->name, NULL);
+			call_start(m, it->backend, CALL_COMPLETION, it, NULL);
 		return;
 	}
 	if (json_equals(&type, "ref/resource") &&
@@ -187,7 +190,7 @@ mcp_complete(const struct mcp *m)
 		if (b == NULL && (b = view_uri(view, buf)) == NULL)
 			unknown(m, "resource", buf);
 		else
-			call_start(m, b, CALL_COMPLETION, NULL, NULL, NULL);
+			call_start(m, b, CALL_COMPLETION, NULL, NULL);
 		return;
 	}
 	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,

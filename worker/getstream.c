@@ -12,6 +12,7 @@
 #include "evlog.h"
 #include "getstream.h"
 #include "keeperc.h"
+#include "level.h"
 #include "log.h"
 #include "notify.h"
 #include "policy.h"
@@ -245,7 +246,8 @@ feed_message(void *arg, const char *json, size_t len)
 	case RPC_NOTIFICATION:
 		if (strstr(r.method, "/list_changed") != NULL)
 			(void)keeperc_lists(f->asker.backend->conf.id);
-		else if (strcmp(r.method, "notifications/message") == 0 ||
+		else if ((strcmp(r.method, "notifications/message") == 0 &&
+			     level_passes(f->stream->nonce, &r)) ||
 		    strcmp(r.method, "notifications/resources/updated") == 0 ||
 		    strcmp(r.method, "notifications/elicitation/complete") == 0)
 			(void)evlog_send(f->stream->log, json, len);
@@ -277,8 +279,8 @@ lists_digest(struct getstream *g, uint8_t d[][DIGEST_LEN])
 
 	g->known = v != NULL;
 	for (k = 0; v != NULL && k < CAT_KINDS; k++) {
-		p = view_list(v, k, &len);
-		sha256(d[k], p, len);
+		if ((p = view_list(v, k, PROJECT_NEWEST, &len)) != NULL)
+			sha256(d[k], p, len);
 	}
 }
 

@@ -66,7 +66,7 @@ init_session(struct session *s, const struct request *rq,
 	s->endpoint = strdup(rq->endpoint->conf.path);
 	s->client_name = init_string(info, "name", 64);
 	s->client_version = init_string(info, "version", 32);
-	s->class = init_class(caps);
+	s->class = project_class(project_of(revision), init_class(caps));
 	init_extensions(s, caps);
 	if (s->revision == NULL || s->subject == NULL || s->client == NULL ||
 	    s->endpoint == NULL || s->client_name == NULL ||

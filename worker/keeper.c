@@ -223,6 +223,7 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 	}
 	LIST_INSERT_HEAD(&links, l, entry);
 	shelf_greet(l->peer);
+	soft_greet(l->peer);
 }
 
 static void
@@ -366,6 +367,7 @@ on_level(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)fd;
 	soft_level(msg);
+	keeper_all(K_LEVEL, &def_k_soft, msg, -1);
 	level_spread(p, id, msg);
 }
 

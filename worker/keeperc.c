@@ -28,6 +28,7 @@ static void on_release(struct peer *, uint32_t, void *, int);
 static void on_open(struct peer *, uint32_t, void *, int);
 static void on_changed(struct peer *, uint32_t, void *, int);
 static void on_done(struct peer *, uint32_t, void *, int);
+static void on_level(struct peer *, uint32_t, void *, int);
 static void on_resume(struct peer *, uint32_t, void *, int);
 static void on_pipe(struct peer *, uint32_t, void *, int);
 static void on_nopipe(struct peer *, uint32_t, void *, int);
@@ -42,6 +43,7 @@ static const struct peer_rule rules[] = {
 	{K_OPEN, &def_k_lease, PEER_ANY, 0, on_open},
 	{K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
 	{K_DONE, NULL, PEER_ANY, 0, on_done},
+	{K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
 	{K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
 	{K_PIPE, NULL, PEER_ANY, 1, on_pipe},
 	{K_NOPIPE, NULL, PEER_ANY, 0, on_nopipe},
@@ -172,6 +174,15 @@ on_done(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)msg;
 	(void)fd;
 	level_done(id);
+}
+
+static void
+on_level(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	level_learn(msg);
 }
 
 static void

@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat.h"
 #include "keeperc.h"
 #include "level.h"
+
+#define NLEVELS 8
+#define NKNOWN  8192
 
 struct pending {
 	TAILQ_ENTRY(pending) entry;
@@ -16,14 +20,72 @@ struct pending {
 	char *rpcid; /* JSON */
 };
 
+static int level_number(const struct json_span *);
+static struct known *known_slot(const uint8_t *);
 static void pending_gone(struct request *);
 static void pending_finish(struct pending *, int);
 
-static const char *const levels[] = {"debug", "info", "notice", "warning",
+static const char *const levels[NLEVELS] = {"debug", "info", "notice", "warning",
     "error", "critical", "alert", "emergency"};
+
+/* What the keeper has told, by nonce; the random first bytes are the place. A
+ * session that loses its place to another is sent every line. */
+static struct known {
+	uint8_t nonce[ID_LEN];
+	int level; /* index plus one; 0: free */
+} *known;
 
 static TAILQ_HEAD(, pending) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t next_id;
+
+static int
+level_number(const struct json_span *s)
+{
+	size_t i;
+
+	for (i = 0; s != NULL && i < NLEVELS; i++)
+		if (json_equals(s, levels[i]))
+			return i;
+	return -1;
+}
+
+static struct known *
+known_slot(const uint8_t *nonce)
+{
+	uint32_t h;
+
+	if (known == NULL &&
+	    (known = calloc(NKNOWN, sizeof(*known))) == NULL)
+		return NULL;
+	memcpy(&h, nonce, sizeof(h));
+	return &known[h % NKNOWN];
+}
+
+void
+level_learn(const struct k_soft *m)
+{
+	struct known *k = known_slot(m->nonce);
+	size_t i;
+
+	for (i = 0; k != NULL && i < NLEVELS; i++)
+		if (strcmp(levels[i], m->level) == 0) {
+			memcpy(k->nonce, m->nonce, ID_LEN);
+			k->level = i + 1;
+		}
+}
+
+int
+level_passes(const uint8_t nonce[ID_LEN], const struct rpc *r)
+{
+	int n = level_number(rpc_param(r, "level"));
+	struct known *k;
+
+	if (known == NULL || n == -1)
+		return 1;
+	k = known_slot(nonce);
+	return k->level == 0 || memcmp(k->nonce, nonce, ID_LEN) != 0 ||
+	    n + 1 >= k->level;
+}
 
 void
 mcp_set_level(const struct mcp *m)
@@ -31,13 +93,10 @@ mcp_set_level(const struct mcp *m)
 	const struct json_span *level = rpc_param(m->rpc, "level");
 	struct k_soft soft;
 	struct pending *p;
-	char word[16] = "";
-	size_t i;
+	char word[16];
+	int n;
 
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (level != NULL && json_equals(level, levels[i]))
-			strcpy(word, levels[i]);
-	if (word[0] == '\0') {
+	if ((n = level_number(level)) == -1) {
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
 		    "params.level is no log level");
 		return;
@@ -50,6 +109,7 @@ mcp_set_level(const struct mcp *m)
 	}
 	memset(&soft, 0, sizeof(soft));
 	memcpy(soft.nonce, m->session->nonce, ID_LEN);
+	(void)strlcpy(word, levels[n], sizeof(word));
 	soft.level = word;
 	p->id = ++next_id;
 	p->rq = m->rq;

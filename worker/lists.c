@@ -56,7 +56,11 @@ list(const struct mcp *m, enum cat_kind kind)
 		reply_unavailable(m->rq, 1);
 		return;
 	}
-	p = view_list(v, kind, &len);
+	p = view_list(v, kind, project_of(m->session->revision), &len);
+	if (p == NULL) {
+		reply_unavailable(m->rq, 1);
+		return;
+	}
 	json_puts(&b, "{\"");
 	json_puts(&b, member[kind]);
 	json_puts(&b, "\":");

@@ -211,6 +211,25 @@ soft_free(struct soft *s)
 }
 
 void
+soft_greet(struct peer *p)
+{
+	struct k_soft m;
+	struct soft *s;
+	size_t i;
+
+	memset(&m, 0, sizeof(m));
+	for (i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(s, &table[i], entry) {
+			if (s->level == NULL ||
+			    peer_queued(p) > PEER_QUEUE_MAX / 2)
+				continue;
+			memcpy(m.nonce, s->nonce, ID_LEN);
+			m.level = s->level;
+			(void)peer_send(p, K_LEVEL, 0, &def_k_soft, &m, -1);
+		}
+}
+
+void
 soft_gone(struct peer *p)
 {
 	struct soft *s;

@@ -29,6 +29,8 @@ void soft_info(const uint8_t nonce[ID_LEN], struct soft_info *);
 void soft_walk(void (*cb)(void *, const uint8_t *nonce, uint64_t used),
     void *arg);
 void soft_end(const uint8_t nonce[ID_LEN]);
+/* A new worker: the log levels of all sessions. */
+void soft_greet(struct peer *);
 /* A worker's channel is gone. */
 void soft_gone(struct peer *);
 void soft_tick(void);

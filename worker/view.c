@@ -24,8 +24,9 @@ struct view {
 	int complete;
 	uint32_t caps;
 	struct view_item *name[2][BUCKETS]; /* CAT_TOOLS, CAT_PROMPTS */
-	char *list[CAT_KINDS];
-	size_t listlen[CAT_KINDS];
+	/* The newest is there from the start, others on first use. */
+	char *list[PROJECTS][CAT_KINDS];
+	size_t listlen[PROJECTS][CAT_KINDS];
 	struct view *next;
 };
 
@@ -38,10 +39,15 @@ struct view_wait {
 };
 
 static struct view *view_make(const struct endpoint *, uint8_t);
-static int view_merge(struct view *, enum cat_kind);
+static int view_names(struct view *, enum cat_kind);
+static int view_merge(struct view *, enum cat_kind, enum project);
+static const struct view_item *view_shown(const struct view *, enum cat_kind,
+    struct backend *, const struct cat_item *);
 static int view_add(struct view *, enum cat_kind, struct backend *,
     const struct cat_item *);
-static void view_render(struct json_buf *, const struct view_item *);
+static void view_render(struct json_buf *, enum project, enum cat_kind,
+    const struct cat_item *, const struct view_item *);
+static struct json_span raw_span(const struct cat_item *);
 static void view_free(struct view *);
 static unsigned int bucket(const char *);
 static void wait_timeout(evutil_socket_t, short, void *);
@@ -112,7 +118,8 @@ view_make(const struct endpoint *e, uint8_t class)
 		}
 	}
 	for (k = 0; k < CAT_KINDS; k++)
-		if (view_merge(v, k) == -1) {
+		if ((k <= CAT_PROMPTS && view_names(v, k) == -1) ||
+		    view_merge(v, k, PROJECT_NEWEST) == -1) {
 			view_free(v);
 			return NULL;
 		}
@@ -121,21 +128,17 @@ view_make(const struct endpoint *e, uint8_t class)
 	return v;
 }
 
-/* One list of all backends in config order. */
+/* The way back from each name. */
 static int
-view_merge(struct view *v, enum cat_kind kind)
+view_names(struct view *v, enum cat_kind kind)
 {
-	struct view_item *it;
 	const struct cat_entry *ce;
 	struct cat_item *ci;
-	struct json_buf b = {0};
-	char name[NAME_MAX_EXPOSED + 1];
 	struct backend *be;
-	const char *prefix, *sep = "";
 	uint32_t n;
 	size_t i;
 
-	for (i = 0; kind <= CAT_PROMPTS && i < v->endpoint->nbackend; i++) {
+	for (i = 0; i < v->endpoint->nbackend; i++) {
 		be = v->endpoint->backend[i];
 		if ((ce = entry_of(v, be)) == NULL)
 			continue;
@@ -144,41 +147,66 @@ view_merge(struct view *v, enum cat_kind kind)
 			if (view_add(v, kind, be, &ci[n]) == -1)
 				return -1;
 	}
+	return 0;
+}
+
+/* One list of all backends in config order. */
+static int
+view_merge(struct view *v, enum cat_kind kind, enum project p)
+{
+	const struct view_item *it = NULL;
+	const struct cat_entry *ce;
+	struct cat_item *ci;
+	struct json_buf b = {0};
+	struct backend *be;
+	const char *sep = "";
+	uint32_t n;
+	size_t i;
+
 	json_puts(&b, "[");
 	for (i = 0; i < v->endpoint->nbackend; i++) {
 		be = v->endpoint->backend[i];
 		if ((ce = entry_of(v, be)) == NULL)
 			continue;
-		prefix = v->endpoint->conf.prefix == PREFIX_NONE ?
-		    NULL :
-		    be->conf.name;
 		ci = ce->list[kind].p;
 		for (n = 0; n < ce->list[kind].n; n++) {
 			if (kind <= CAT_PROMPTS) {
-				if (name_expose(name, prefix,
-					worker.conf.separator, ci[n].name,
-					worker.conf.names_max) == -1)
+				it = view_shown(v, kind, be, &ci[n]);
+				if (it == NULL)
 					continue;
-				it = v->name[kind][bucket(name)];
-				while (it != NULL && it->item != &ci[n])
-					it = it->next;
-				if (it == NULL || it->hidden)
-					continue;
-				json_puts(&b, sep);
-				view_render(&b, it);
-			} else {
-				if (kind == CAT_RESOURCES &&
-				    view_uri(v, ci[n].name) != be)
-					continue;
-				json_puts(&b, sep);
-				json_put(&b, ci[n].raw.p, ci[n].raw.len);
+			} else if (kind == CAT_RESOURCES &&
+			    view_uri(v, ci[n].name) != be) {
+				log_debug("backend %s: the resource %s is "
+					  "another's",
+				    be->conf.name, ci[n].name);
+				continue;
 			}
+			json_puts(&b, sep);
+			view_render(&b, p, kind, &ci[n], it);
 			sep = ",";
 		}
 	}
 	json_puts(&b, "]");
-	v->list[kind] = json_buf_take(&b, &v->listlen[kind]);
-	return v->list[kind] == NULL ? -1 : 0;
+	v->list[p][kind] = json_buf_take(&b, &v->listlen[p][kind]);
+	return v->list[p][kind] == NULL ? -1 : 0;
+}
+
+/* What is shown of an item that has a name; NULL: it is hidden. */
+static const struct view_item *
+view_shown(const struct view *v, enum cat_kind kind, struct backend *be,
+    const struct cat_item *ci)
+{
+	const struct view_item *it;
+	char name[NAME_MAX_EXPOSED + 1];
+
+	if (name_expose(name,
+		v->endpoint->conf.prefix == PREFIX_NONE ? NULL : be->conf.name,
+		worker.conf.separator, ci->name, worker.conf.names_max) == -1)
+		return NULL;
+	it = v->name[kind][bucket(name)];
+	while (it != NULL && it->item != ci)
+		it = it->next;
+	return it == NULL || it->hidden ? NULL : it;
 }
 
 /*
@@ -190,6 +218,7 @@ view_add(struct view *v, enum cat_kind kind, struct backend *be,
     const struct cat_item *ci)
 {
 	char name[NAME_MAX_EXPOSED + 1];
+	struct json_span def = raw_span(ci);
 	struct view_item *it, *other;
 	unsigned int h;
 
@@ -206,6 +235,7 @@ view_add(struct view *v, enum cat_kind kind, struct backend *be,
 	}
 	it->backend = be;
 	it->item = ci;
+	it->wrap = kind == CAT_TOOLS && project_wraps(&def);
 	h = bucket(name);
 	for (other = v->name[kind][h]; other != NULL; other = other->next) {
 		if (strcmp(other->name, name) != 0)
@@ -221,21 +251,37 @@ view_add(struct view *v, enum cat_kind kind, struct backend *be,
 	return 0;
 }
 
-/* The definition as it came, with the exposed name in place of its own. */
-static void
-view_render(struct json_buf *b, const struct view_item *it)
+static struct json_span
+raw_span(const struct cat_item *ci)
 {
-	struct json_span def, name;
-	const char *p = (const char *)it->item->raw.p;
+	struct json_span s;
 
-	def.p = p;
-	def.len = it->item->raw.len;
-	def.type = JSON_OBJECT;
-	if (json_member(&def, "name", &name) == -1)
+	s.p = (const char *)ci->raw.p;
+	s.len = ci->raw.len;
+	s.type = JSON_OBJECT;
+	return s;
+}
+
+/* The definition as it came, with the exposed name in place of its own (it:
+ * NULL for what has none) and nothing that the revision does not know. */
+static void
+view_render(struct json_buf *b, enum project p, enum cat_kind kind,
+    const struct cat_item *ci, const struct view_item *it)
+{
+	struct json_span def = raw_span(ci), name;
+
+	if (p != PROJECT_NEWEST || (it != NULL && it->wrap)) {
+		project_item(b, p, kind, &def, it ? it->name : NULL);
 		return;
-	json_put(b, p, name.p - p);
+	}
+	if (it == NULL || json_member(&def, "name", &name) == -1) {
+		json_putspan(b, &def);
+		return;
+	}
+	json_put(b, def.p, name.p - def.p);
 	json_putstr(b, it->name);
-	json_put(b, name.p + name.len, p + def.len - (name.p + name.len));
+	json_put(b, name.p + name.len,
+	    def.p + def.len - (name.p + name.len));
 }
 
 static void
@@ -252,8 +298,9 @@ view_free(struct view *v)
 				free(it->name);
 				free(it);
 			}
-	for (k = 0; k < CAT_KINDS; k++)
-		free(v->list[k]);
+	for (i = 0; i < PROJECTS; i++)
+		for (k = 0; k < CAT_KINDS; k++)
+			free(v->list[i][k]);
 	free(v);
 }
 
@@ -264,10 +311,12 @@ view_complete(const struct view *v)
 }
 
 const char *
-view_list(const struct view *v, enum cat_kind kind, size_t *len)
+view_list(struct view *v, enum cat_kind kind, enum project p, size_t *len)
 {
-	*len = v->listlen[kind];
-	return v->list[kind];
+	if (v->list[p][kind] == NULL && view_merge(v, kind, p) == -1)
+		return NULL;
+	*len = v->listlen[p][kind];
+	return v->list[p][kind];
 }
 
 const struct view_item *

@@ -8,6 +8,7 @@
  */
 #include "backend.h"
 #include "catalog.h"
+#include "project.h"
 #include "worker.h"
 
 struct view_item {
@@ -15,6 +16,7 @@ struct view_item {
 	struct backend *backend;
 	const struct cat_item *item;
 	int hidden; /* 1: a collision, see view.c */
+	int wrap;   /* see project_wraps */
 	struct view_item *next;
 };
 
@@ -27,8 +29,8 @@ struct view *view_get(const struct endpoint *, uint8_t class);
 uint8_t view_class(const struct backend *, uint8_t class);
 /* Is every backend's own class filled? If not the keeper has been asked. */
 int view_complete(const struct view *);
-/* JSON array of one kind. */
-const char *view_list(const struct view *, enum cat_kind, size_t *len);
+/* JSON array of one kind, as a revision knows it; NULL when memory is out. */
+const char *view_list(struct view *, enum cat_kind, enum project, size_t *len);
 /* By exposed name; CAT_TOOLS or CAT_PROMPTS. */
 const struct view_item *view_find(const struct view *, enum cat_kind,
     const char *name);

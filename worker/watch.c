@@ -11,7 +11,8 @@
 #include "upstream.h"
 #include "watch.h"
 
-#define BACKOFF_MAX 30000 /* ms */
+#define BACKOFF_MAX   30000 /* ms */
+#define CONFLICT_TIME 300   /* ms */
 
 struct watch {
 	struct backend *backend;
@@ -94,7 +95,10 @@ watch_message(void *arg, const char *json, size_t len)
 	return 0;
 }
 
-/* 4xx: there is no such stream, or no such session any more. */
+/*
+ * 4xx: there is no such stream, or no such session any more. 409: the stream
+ * that another worker had is not closed there yet.
+ */
 static void
 watch_done(void *arg, enum up_result res, int status)
 {
@@ -103,11 +107,14 @@ watch_done(void *arg, enum up_result res, int status)
 
 	strlcpy(w->last, upreq_last(w->up, &retry), sizeof(w->last));
 	w->up = NULL;
-	if (res == UP_STATUS && status >= 400 && status < 500) {
+	if (res == UP_STATUS && status >= 400 && status < 500 &&
+	    status != 409 && status != 429) {
 		w->dead = 1;
 		return;
 	}
-	if (res != UP_OK && !w->heard)
+	if (status == 409)
+		retry = CONFLICT_TIME;
+	else if (res != UP_OK && !w->heard)
 		w->backoff = w->backoff ? w->backoff * 2 : retry;
 	if (w->backoff > BACKOFF_MAX)
 		w->backoff = BACKOFF_MAX;

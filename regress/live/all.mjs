@@ -7,7 +7,8 @@ import { hook } from './lib/paths.mjs';
 const args = process.argv.slice(2);
 const jobs = args[0] === '-j' ? Number(args.splice(0, 2)[1]) : 2;
 // A file that hangs is a failure, not a wait for ever.
-const limit = Number(process.env.LIVE_TIMEOUT ?? 420) * 1000;
+const limit = Number(process.env.LIVE_TIMEOUT ??
+    (process.env.FULL === '1' ? 1800 : 420)) * 1000;
 const count = { ok: 0, bad: 0 };
 const running = new Set();
 let stopping = false;

@@ -91,9 +91,10 @@ async function refreshed(gw, client, mcp) {
 	ok(r.body.access_token !== mcp.token, 'a new token');
 	const next = new Mcp(gw.url, { token: r.body.access_token });
 	next.session = mcp.session;
-	for (let i = 0; i < 8; i++)
+	await until('both workers', async () => {
 		same(await next.list('tools/list', 'tools'), before, 'tools');
-	same(next.workers.size, 2, 'workers');
+		return next.workers.size === 2;
+	});
 	same(g.ended, undefined, 'its stream');
 	g.close();
 }
@@ -123,12 +124,13 @@ async function cancel(x, there) {
 	const peer = await new Peer(x.url, x.pins).open();
 	for (const id of [7, '7', 'x y"z', -3]) {
 		const nonce = fresh();
-		const c = await peer.start('talk_wait', { nonce },
+		// The head of the answer comes with its end.
+		const c = peer.start('talk_wait', { nonce },
 		    { worker: x.a, id, token: 'p' });
 		// The same id in another session must not be touched.
 		const peer2 = await new Peer(x.url, x.pins).open();
 		const other = fresh();
-		const c2 = await peer2.start('talk_wait',
+		const c2 = peer2.start('talk_wait',
 		    { nonce: other, ms: 900 }, { worker: x.a, id });
 		await until('both calls', () => x.talker.sessionOf(nonce) &&
 		    x.talker.sessionOf(other));
@@ -137,25 +139,25 @@ async function cancel(x, there) {
 		{ worker: x[there] }), 202, 'cancelled');
 		await until('the backend to hear', () =>
 		    x.talker.cancelled.includes(nonce), 2000);
-		await c.end();
-		same(c.messages, [], 'answers to a cancelled call');
-		const m = await c2.next(answer(id), 'the other call');
+		await (await c).end();
+		same((await c).messages, [], 'answers to a cancelled call');
+		const m = await (await c2).next(answer(id), 'the other call');
 		same(m.result.content[0].text, other, 'its result');
 		ok(!x.talker.cancelled.includes(other), 'the other is cancelled');
 	}
 	// "7" and 7 are two ids.
 	const n1 = fresh(), n2 = fresh();
-	const c1 = await peer.start('talk_wait', { nonce: n1, ms: 900 },
+	const c1 = peer.start('talk_wait', { nonce: n1, ms: 900 },
 	    { worker: x.a, id: 7 });
-	const c2 = await peer.start('talk_wait', { nonce: n2, ms: 900 },
+	const c2 = peer.start('talk_wait', { nonce: n2, ms: 900 },
 	    { worker: x.b, id: '7' });
 	await until('both calls', () => x.talker.sessionOf(n1) &&
 	    x.talker.sessionOf(n2));
 	await peer.say({ method: 'notifications/cancelled',
 	    params: { requestId: '7' } }, { worker: x[there] });
-	same((await c1.next(answer(7))).result.content[0].text, n1, 'id 7');
-	await c2.end();
-	same(c2.messages, [], 'id "7"');
+	same((await (await c1).next(answer(7))).result.content[0].text, n1, 'id 7');
+	await (await c2).end();
+	same((await c2).messages, [], 'id "7"');
 	same([n1, n2].map((n) => x.talker.cancelled.includes(n)),
 	    [false, true], 'cancelled at the backend');
 }
@@ -166,7 +168,7 @@ async function sessionEnds(x) {
 	const nonces = [fresh(), fresh()];
 	const calls = [];
 	for (const [i, worker] of [x.a, x.b].entries())
-		calls.push(await peer.start('talk_wait', { nonce: nonces[i] },
+		calls.push(peer.start('talk_wait', { nonce: nonces[i] },
 		    { worker, token: i }));
 	const g = await peer.get({ worker: x.a });
 	await until('both calls', () => nonces.every((n) =>
@@ -174,7 +176,7 @@ async function sessionEnds(x) {
 	const up = x.talker.sessionOf(nonces[0]);
 	const status = await peer.close();
 	ok(status === 200 || status === 204, `DELETE: ${status}`);
-	for (const s of [g, ...calls]) {
+	for (const s of [g, ...await Promise.all(calls)]) {
 		await s.end();
 		same(s.ended, 'clean', 'a stream');
 		ok(s.messages.every((m) => m.id === undefined ||
@@ -316,7 +318,7 @@ const plain = (v) => JSON.parse(JSON.stringify(v ?? null)
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g,
     'UUID').replace(/\d{1,2}:\d\d:\d\d( [AP]M)?/g, 'TIME')
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
-    .replace(/Last updated: [^"\\]*/g, 'Last updated'));
+    .replace(/\\"PORT\\": \\"\d+\\"/g, 'PORT'));
 
 const calls = [
 	['echo', { message: 'héllo\u2028"\\' }],
@@ -428,13 +430,13 @@ async function everythingSeen(kind, { client, told }) {
 	return seen;
 }
 
-// Tools that only clients that speak tasks can use.
 async function unknownTool(gw) {
 	const mcp = await new Mcp(`${gw.base}/bare/mcp`).open();
 	const e = await mcp.tool('no-such-tool').then(() => ({}), (x) => x);
 	same(e.code, -32602, `${e.message}`);
 }
 
+// Tools that only clients that speak tasks can use.
 const TASKS = ['simulate-research-query', 'trigger-sampling-request-async',
     'trigger-elicitation-request-async'];
 
@@ -468,11 +470,11 @@ async function compared(kind, backend, gw) {
 	await test(`EVERY ${kind}: no message was lost or invented`,
 	    async () => {
 		same(got.length, want.length, 'steps');
-		// One session has got a resource of its own (x.gz): it can be
-		// read, and is in no shared list, which therefore did not change.
+		// A session may have a resource of its own (x.gz), which can
+		// be read and is in no shared list; and what the gateway
+		// learns of a backend may come after the first list.
 		const kinds = (told) => [...new Set(told.map(([m]) => m))]
-		    .filter((m) => m !== 'notifications/resources/list_changed')
-		    .sort();
+		    .filter((m) => !/list_changed$/.test(m)).sort();
 		same(kinds(gated.told), kinds(direct.told), 'kinds of messages');
 		const posts = seen.filter((s) => s.method === 'POST');
 		ok(posts.length > 40, `${posts.length} POSTs`);
@@ -487,6 +489,8 @@ async function compared(kind, backend, gw) {
 
 run('sessions', async () => {
 	const talker = await Talker.start(), every = await everything();
+	// Of its own, as sessions are not quite apart in it.
+	const beside = await everything();
 	const declare = ['sampling', 'elicitation', 'roots'];
 	const gw = await Gateway.start({ config: {
 		backends: {
@@ -525,7 +529,7 @@ run('sessions', async () => {
 	await test('ISO-2 subscriptions', () => subscriptions(x));
 	await test('ISO-2 questions', () => questions(x));
 	for (const kind of process.env.NOSDK ? [] : ['SDK 1.x', 'SDK 2.x'])
-		await compared(kind, every, gw);
+		await compared(kind, beside, gw);
 	await test('EVERY a tool that does not exist', () => unknownTool(gw));
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

@@ -91,7 +91,7 @@ inline make(s, under)
 	:: under && late > 0 -> late--; slow[s] = true
 	:: true
 	fi;
-	assert(AT_WORK(0) + AT_WORK(1) + AT_WORK(2) <= 1)
+	assert(ended[s] || AT_WORK(0) + AT_WORK(1) + AT_WORK(2) <= 1)
 }
 
 /* upsession_get */

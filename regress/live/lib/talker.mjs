@@ -55,7 +55,10 @@ export const questions = {
 };
 
 export class Talker {
-	constructor({ names = [], events = false } = {}) {
+	// quiet: does not keep what it hears.
+	constructor({ names = [], events = false, quiet = false } = {}) {
+		this.quiet = quiet;
+		this.runs = new Map(); // nonce: how often it was called with it
 		this.extra = [...names];
 		this.events = events;
 		this.sessions = new Map(); // id: session
@@ -103,15 +106,20 @@ export class Talker {
 			res.writeHead(404).end();
 			return;
 		}
-		this.heard.push([req.method, id]);
+		this.#hear(req.method, id);
 		if (req.method !== 'POST') {
 			await s.transport.handleRequest(req, res);
 			return;
 		}
 		const message = JSON.parse(Buffer.concat(parts));
-		this.heard.push(['message', id, message]);
+		this.#hear('message', id, message);
 		const t = s?.transport ?? await this.#open();
 		await t.handleRequest(req, res, message);
+	}
+
+	#hear(...what) {
+		if (!this.quiet)
+			this.heard.push(what);
 	}
 
 	async #open() {
@@ -140,8 +148,11 @@ export class Talker {
 		on(ListToolsRequestSchema, () => ({ tools: [...Object.keys(
 		    this.#tools), ...this.extra].map((name) => ({ name,
 		    inputSchema: { type: 'object' } })) }));
-		on(CallToolRequestSchema, ({ name, arguments: args = {} }, x) =>
-		    (this.#tools[name] ?? (() => text(name)))(args, x));
+		on(CallToolRequestSchema, ({ name, arguments: args = {} }, x) => {
+			const { nonce } = args;
+			this.runs.set(nonce, (this.runs.get(nonce) ?? 0) + 1);
+			return (this.#tools[name] ?? (() => text(name)))(args, x);
+		});
 		on(ListResourcesRequestSchema, () => ({ resources: ['one', 'two']
 		    .map((n) => ({ uri: `talk://${n}`, name: n })) }));
 		on(ReadResourceRequestSchema, ({ uri }) => ({ contents: [{ uri,
