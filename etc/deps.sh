@@ -17,7 +17,7 @@ libs="libc6-dev libevent-dev libyaml-dev libdb-dev libssl-dev
 	libcrypt-dev ca-certificates"
 if [ "$what" = test ]; then
 	tools="$tools chromium clang clang-format cppcheck mandoc valgrind
-	    openssl sslscan"
+	    openssl sslscan spin"
 	# valgrind needs the symbols of ld.so.
 	libs="$libs libc6-dbg"
 fi

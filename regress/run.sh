@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh: everything `make test` does after the build: unit tests, arrows,
-# manual pages, fuzz targets, live tests. Its last line is
+# manual pages, Spin models, fuzz targets, live tests. Its last line is
 # "N passed, N failed".
-# Environment: OBJ, SANITIZE (no browser, no fuzz, no valgrind), FULL=1 (the
+# Environment: OBJ, SANITIZE (no browser, models, fuzz, valgrind), FULL=1 (the
 # stated numbers), FUZZTIME (seconds a target), ONLY ("unit live …"), LIVE
 # (names of live tests).
 set -u
@@ -11,7 +11,7 @@ obj=${OBJ:-obj}
 npm=${MCPGW_NPM:-$PWD/obj/npm}
 sanitize=${SANITIZE:-}
 full=${FULL:-}
-only=${ONLY:-"unit arrows man fuzz live valgrind"}
+only=${ONLY:-"unit arrows man model fuzz live valgrind"}
 fuzztime=${FUZZTIME:-5}
 [ -z "$full" ] || fuzztime=${FUZZTIME:-60}
 log=$(mktemp) || exit 1
@@ -86,6 +86,11 @@ man() {
 	done
 }
 
+model() {
+	head1 'protocol models'
+	count sh regress/model/run.sh
+}
+
 fuzz() {
 	head1 "fuzz, $fuzztime s a target"
 	find "$obj/fuzz" -maxdepth 1 -name '*_fuzz' -type f >"$log.list"
@@ -141,6 +146,7 @@ wants unit && unit
 wants arrows && arrows
 wants man && man
 if [ -z "$sanitize" ]; then
+	wants model && model
 	wants valgrind && memory
 	wants fuzz && fuzz
 fi

@@ -32,7 +32,6 @@ static void call_send(struct call *);
 static int call_message(void *, const char *, size_t);
 static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
-static void call_put(const struct call *, struct json_buf *, const struct rpc *);
 static void call_fail(struct call *, const char *);
 static void call_reply(struct call *, const char *, size_t);
 static int call_event(void *, const char *, size_t);
@@ -211,10 +210,7 @@ call_answer(struct call *c, const struct rpc *r)
 
 	if (r->error != NULL && r->error->val.type != JSON_OBJECT)
 		return 0;
-	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
-	json_put(&b, c->client_id, c->client_idlen);
-	call_put(c, &b, r);
-	json_puts(&b, "}");
+	splice_answer(&b, c, r);
 	c->answered = 1;
 	if (r->result != NULL && c->uri != NULL)
 		call_subscribed(c);
@@ -224,34 +220,6 @@ call_answer(struct call *c, const struct rpc *r)
 		call_reply(c, b.p, b.len);
 	json_buf_free(&b);
 	return 1;
-}
-
-/* The member that answers, as the client's revision knows it. */
-static void
-call_put(const struct call *c, struct json_buf *b, const struct rpc *r)
-{
-	const struct json_span *v = r->result ? &r->result->val : NULL;
-	size_t mark = b->len;
-
-	if (v == NULL) {
-		json_puts(b, ",\"result\":");
-		if (c->kind == CALL_TOOL &&
-		    project_error(b, c->project, &r->error->val))
-			return;
-		b->len = mark;
-		json_puts(b, ",\"error\":");
-		json_putspan(b, &r->error->val);
-		return;
-	}
-	json_puts(b, ",\"result\":");
-	if (v->type != JSON_OBJECT ||
-	    (c->kind != CALL_TOOL && c->kind != CALL_PROMPT) ||
-	    !project_wanted(c->project, c->wrap, v))
-		json_putspan(b, v);
-	else if (c->kind == CALL_TOOL)
-		project_tool(b, c->project, c->wrap, v);
-	else
-		project_prompt(b, c->project, v);
 }
 
 static void

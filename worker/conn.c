@@ -477,8 +477,6 @@ conn_drained(void *arg)
 		c->rq->drained(c->rq);
 	else if (c->rq == NULL && c->close_after && c->state != CONN_LINGER)
 		conn_linger(c);
-	else if (c->state == CONN_HEAD && worker.draining)
-		conn_linger(c);
 	else if (c->state == CONN_HEAD) {
 		c->deadline =
 		    mono_msec() + worker.conf.keepalive_timeout * 1000;

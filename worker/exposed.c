@@ -45,6 +45,13 @@ struct place {
 	size_t at; /* in the endpoint's order */
 };
 
+/* A resource at one endpoint. */
+struct held {
+	const char *uri;
+	const struct backend *backend;
+	size_t at; /* in the endpoint's order */
+};
+
 struct tools {
 	struct tool *v;
 	size_t n;
@@ -63,6 +70,10 @@ static int by_name(const void *, const void *);
 static char *description(const struct cat_item *);
 static int show_tool(uint32_t, const struct rules *, const struct tool *);
 static int show_drops(uint32_t, const char *, const struct drops *);
+static size_t hold(const struct conf_endpoint *, struct held *);
+static int by_uri(const void *, const void *);
+static int show_resources(uint32_t, const char *,
+    const struct conf_endpoint *);
 
 static TAILQ_HEAD(, rules) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t current; /* generation in force */
@@ -390,6 +401,72 @@ show_drops(uint32_t id, const char *backend, const struct drops *d)
 	return 0;
 }
 
+/* Resources of an endpoint; h NULL: how many there are. */
+static size_t
+hold(const struct conf_endpoint *e, struct held *h)
+{
+	const struct cat_item *ci;
+	struct shelf_offer o;
+	uint32_t k, i;
+	size_t n = 0;
+
+	for (k = 0; k < e->backends.n; k++) {
+		if (shelf_offer(e->backends.v[k], &o) == -1)
+			continue;
+		ci = o.entry->list[CAT_RESOURCES].p;
+		for (i = 0; i < o.entry->list[CAT_RESOURCES].n; i++, n++)
+			if (h != NULL) {
+				h[n].uri = ci[i].name;
+				h[n].backend = o.backend;
+				h[n].at = n;
+			}
+	}
+	return n;
+}
+
+static int
+by_uri(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+	int r = strcmp(x->uri, y->uri);
+
+	return r != 0 ? r : x->at < y->at ? -1 : 1;
+}
+
+/* Those that an earlier backend has, too: it is the one that is read. */
+static int
+show_resources(uint32_t id, const char *backend, const struct conf_endpoint *e)
+{
+	struct held *h;
+	size_t i, first = 0, n = hold(e, NULL);
+	char *why;
+	int rv = 0;
+
+	h = xcalloc(n + 1, sizeof(*h));
+	(void)hold(e, h);
+	qsort(h, n, sizeof(*h), by_uri);
+	for (i = 1; rv == 0 && i < n; i++) {
+		if (strcmp(h[i].uri, h[first].uri) != 0) {
+			first = i;
+			continue;
+		}
+		if (backend != NULL &&
+		    strcmp(backend, h[i].backend->conf.name) != 0)
+			continue;
+		if (!master_room()) {
+			rv = -1;
+			break;
+		}
+		xasprintf(&why, "at %s: this resource of backend %s is served",
+		    e->path, h[first].backend->conf.name);
+		master_row(id, "name", "", "backend", h[i].backend->conf.name,
+		    "tool", h[i].uri, "hidden", why, "description", "", NULL);
+		free(why);
+	}
+	free(h);
+	return rv;
+}
+
 void
 exposed_show(uint32_t id, const char *backend)
 {
@@ -422,6 +499,8 @@ exposed_show(uint32_t id, const char *backend)
 		if (rv == 0)
 			rv = show_drops(id, o.backend->conf.name, o.drops);
 	}
+	for (i = 0; rv == 0 && i < r->nendpoint; i++)
+		rv = show_resources(id, backend, &r->endpoint[i]);
 	for (i = 0; i < t.n; i++)
 		free(t.v[i].why);
 	free(t.v);

@@ -346,6 +346,7 @@ probe_item(struct probe *p, const struct json_span *item)
 	struct vec *v = &p->entry.list[p->kind];
 	struct cat_item *ci;
 	struct json_span key, schema;
+	struct json_doc doc;
 	char name[4096];
 	size_t max = p->kind <= CAT_PROMPTS ? MAX_NAME : sizeof(name);
 	ssize_t len;
@@ -353,6 +354,9 @@ probe_item(struct probe *p, const struct json_span *item)
 
 	if (item->type != JSON_OBJECT)
 		return "left out: is no object";
+	/* A reader that takes the last of two names would see another one. */
+	if (json_scan(&doc, item->p, item->len, NULL) != JSON_OK)
+		return "left out: a key of it is there twice or escaped";
 	if (json_member(item, lists[p->kind].key, &key) == -1 ||
 	    key.type != JSON_STRING)
 		return "left out: has no name";
@@ -365,8 +369,9 @@ probe_item(struct probe *p, const struct json_span *item)
 	if (p->bytes + item->len > MAX_BYTES)
 		return "left out: all of them together are larger than 8 MiB";
 	for (ci = v->p, n = 0; n < v->n; n++)
-		if (strcmp(ci[n].name, name) == 0)
-			return "left out: this name is there already";
+		if (ci[n].raw.len == item->len &&
+		    memcmp(ci[n].raw.p, item->p, item->len) == 0)
+			return "left out: it is there already";
 	if (v->n >= CAT_MAX_TOOLS)
 		return "left out: is not among the first 1000";
 	if (p->kind == CAT_TOOLS &&

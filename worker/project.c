@@ -398,8 +398,8 @@ put_message(struct json_buf *b, enum project p, const struct json_span *message)
 }
 
 void
-project_prompt(struct json_buf *b, enum project p,
-    const struct json_span *result)
+project_prompt(
+    struct json_buf *b, enum project p, const struct json_span *result)
 {
 	struct json_span k, v, message;
 	const char *sep = "", *comma;

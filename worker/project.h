@@ -36,8 +36,8 @@ int project_wanted(enum project, int wrap, const struct json_span *result);
 /* Append results, of tools/call and of prompts/get. */
 void project_tool(
     struct json_buf *, enum project, int wrap, const struct json_span *result);
-void project_prompt(struct json_buf *, enum project,
-    const struct json_span *result);
+void project_prompt(
+    struct json_buf *, enum project, const struct json_span *result);
 /* An error that asks the user to open a page (-32042), as a tool's result with
  * the addresses in text. 0 and nothing appended where the revision knows the
  * error, or it is another. */

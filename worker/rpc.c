@@ -106,12 +106,14 @@ void
 rpc_puterror(struct json_buf *b, const struct json_span *id, int code,
     const char *message)
 {
-	json_puts(b, "{\"jsonrpc\":\"2.0\",\"id\":");
-	if (id == NULL || id->type == JSON_NONE)
-		json_puts(b, "null");
-	else
+	json_puts(b, "{\"jsonrpc\":\"2.0\",");
+	/* The schemas of MCP know no null here. */
+	if (id != NULL && id->type != JSON_NONE) {
+		json_puts(b, "\"id\":");
 		json_putspan(b, id);
-	json_puts(b, ",\"error\":{\"code\":");
+		json_puts(b, ",");
+	}
+	json_puts(b, "\"error\":{\"code\":");
 	json_putint(b, code);
 	json_puts(b, ",\"message\":");
 	json_putstr(b, message);

@@ -40,7 +40,7 @@ const struct json_span *rpc_meta(const struct rpc *, const char *key);
 /* Is this a legacy revision that is spoken here? */
 int rpc_legacy_revision(const char *, size_t);
 
-/* {"jsonrpc":"2.0","id":ID,"error":{…}}; id NULL or JSON_NONE: null. */
+/* {"jsonrpc":"2.0","id":ID,"error":{…}}; without id when it is not known. */
 void rpc_puterror(struct json_buf *, const struct json_span *id, int code,
     const char *message);
 /* The start of a result up to and with "result": */

@@ -31,7 +31,7 @@
 #define TROUBLE_TIME 1000  /* ms, least between looks after trouble */
 #define RESOLVE_TIME 60000
 #define PUBLISH_TIME 1000  /* ms, least between two catalogs */
-#define PATIENCE     2000  /* ms until a silent backend is not waited for */
+#define PATIENCE     1000  /* ms until a silent backend is not waited for */
 
 struct shelf {
 	TAILQ_ENTRY(shelf) entry;

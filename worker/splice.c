@@ -18,6 +18,8 @@ static void put_meta(struct json_buf *, const struct call *,
     const struct rpc *, const char **);
 static void put_ref(struct json_buf *, const struct json_span *,
     const char *, const char *);
+static void put_answer(struct json_buf *, const struct call *,
+    const struct rpc *);
 
 void
 splice_id(char dst[48], uint64_t id)
@@ -176,4 +178,41 @@ splice_progress(struct json_buf *b, const struct call *c, const struct rpc *r)
 	}
 	json_puts(b, "}}");
 	return b->err ? -1 : 0;
+}
+
+/* The member that answers, as the client's revision knows it. */
+static void
+put_answer(struct json_buf *b, const struct call *c, const struct rpc *r)
+{
+	const struct json_span *v = r->result ? &r->result->val : NULL;
+	size_t mark = b->len;
+
+	if (v == NULL) {
+		json_puts(b, ",\"result\":");
+		if (c->kind == CALL_TOOL &&
+		    project_error(b, c->project, &r->error->val))
+			return;
+		b->len = mark;
+		json_puts(b, ",\"error\":");
+		json_putspan(b, &r->error->val);
+		return;
+	}
+	json_puts(b, ",\"result\":");
+	if (v->type != JSON_OBJECT ||
+	    (c->kind != CALL_TOOL && c->kind != CALL_PROMPT) ||
+	    !project_wanted(c->project, c->wrap, v))
+		json_putspan(b, v);
+	else if (c->kind == CALL_TOOL)
+		project_tool(b, c->project, c->wrap, v);
+	else
+		project_prompt(b, c->project, v);
+}
+
+void
+splice_answer(struct json_buf *b, const struct call *c, const struct rpc *r)
+{
+	json_puts(b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_put(b, c->client_id, c->client_idlen);
+	put_answer(b, c, r);
+	json_puts(b, "}");
 }

@@ -270,6 +270,9 @@ up_end(struct upconn *c)
 
 	up_remember(c);
 	c->req = NULL;
+	/* A body that held no answer: who knows what comes next. */
+	if (r != NULL && c->kind != KIND_DROP)
+		c->keep = 0;
 	if (c->kind == KIND_SSE)
 		sse_free(&c->sse);
 	c->kind = KIND_DROP;

@@ -39,7 +39,7 @@ async function taken(url) {
 		    { jsonrpc: '2.0', id: 4, method: 'nothing' }]));
 		same(all.length, 5, JSON.stringify(all));
 		same(nonceOf(all.find((m) => m.id === 1)), 'good', 'good');
-		same(all.filter((m) => m.id === null).map((m) => m.error.code),
+		same(all.filter((m) => m.id === undefined).map((m) => m.error.code),
 		    [-32600, -32600], 'no messages');
 		same(all.find((m) => m.id === 3).error.code, -32600,
 		    'initialize');

@@ -6,6 +6,9 @@
  * time, or its worker does not stay up, or it serves. Workers and the long-lived (authd, keeper) die at any moment and
  * are started again; master sees the end of a channel before it reaps, or not.
  *
+ * The keeper takes the end of a worker's channel for M_REAPED; what it reads from the dead later names a backend that it
+ * does not find.
+ *
  * Promise: a worker that is introduced has its slice there; nothing in force and nothing that a living worker needs is
  * forgotten; an undone reload leaves the old workers alone; master writes to no channel that is gone; and when all is
  * quiet one generation serves, is in force with the long-lived, and is all that they hold.
