@@ -18,6 +18,9 @@ const error = (id, code, message, status = '200 OK') => http(JSON.stringify(
 const changed = event(JSON.stringify({ jsonrpc: '2.0',
     method: 'notifications/tools/list_changed' }));
 
+// With sanitizers all is slower.
+const patience = process.env.SANITIZE ? 3 : 1;
+
 const free = { '/mcp': { backends: '*', auth: 'none' } };
 
 // The session a request came in.
@@ -29,7 +32,7 @@ async function answers(mcp, name, within = 2000) {
 	const t0 = Date.now();
 	const r = await mcp.tool(name, { nonce });
 	same(JSON.parse(r.content[0].text), { nonce }, `${name}`);
-	ok(Date.now() - t0 < within, `${name}: after ${Date.now() - t0} ms`);
+	ok(Date.now() - t0 < within * patience, `${name}: after ${Date.now() - t0} ms`);
 }
 
 async function shown(gw, backend) {
@@ -37,15 +40,23 @@ async function shown(gw, backend) {
 	return JSON.parse(out).find((b) => b.backend === backend);
 }
 
-const up = (gw, ...backends) => until(`${backends} to be up`, async () => {
-	for (const b of backends)
-		if ((await shown(gw, b)).state !== 'up')
-			return false;
-	return true;
-});
-
 const names = async (mcp, backend) => (await mcp.list('tools/list', 'tools'))
     .map((t) => t.name).filter((n) => n.startsWith(`${backend}_`));
+
+// Up, and every worker has heard of its tools.
+async function up(gw, backend) {
+	await until(`${backend} to be up`, async () =>
+	    (await shown(gw, backend)).state === 'up');
+	const knows = new Set();
+	await until('its tools on all workers', async () => {
+		const mcp = await new Mcp(gw.url).open();
+		mcp.workers.clear();
+		const { tools } = await mcp.call('tools/list');
+		if (tools.some((t) => t.name.startsWith(`${backend}_`)))
+			knows.add([...mcp.workers][0]);
+		return knows.size === gw.config.workers;
+	});
+}
 
 const stopped = (name, gw) => test(`${name}: nothing is left after SIGTERM`,
     () => gw.stop());
@@ -401,7 +412,7 @@ async function noEnd({ gw }) {
 		const ms = Date.now() - t0;
 		ok(r.isError && /"endless"/.test(r.content[0].text),
 		    JSON.stringify(r));
-		ok(ms < 2000, `after ${ms} ms`);
+		ok(ms < 2000 * patience, `after ${ms} ms`);
 		await answers(mcp, 'endless_echo');
 	})));
 }
@@ -499,12 +510,16 @@ async function many() {
 		test('a cursor that is always the same', () => loop(x)),
 		test('300 calls of a backend that closes without a word',
 		    () => unannounced(x)),
-		noEnd(x).catch((e) => test('bodies without end', () => { throw e; })),
 		test('an answer of 300 KB for a question of the other worker',
 		    () => relayed(x)),
 	]);
+	await noEnd(x);
 	await stopped('backends', gw);
 }
 
-run('backends', () => Promise.all([lists(), pings(), many(),
-    unheard()]));
+run('backends', async () => {
+	await Promise.all([many(), unheard()]);
+	// These two keep this process busy, too.
+	await pings();
+	await lists();
+});

@@ -34,7 +34,10 @@ function collision() {
 }
 const colliding = collision();
 const dropped = ['', 'nul\u0000x', 'z'.repeat(10_000), ...colliding];
-const twice = ['twice', 'twice'];
+// Two definitions under one name hide each other; the same one again, as from a
+// list whose pages repeat, is one tool.
+const twice = [['twice', 'tool twice'], ['twice', 'tool twice, other'],
+    ['again', 'tool again'], ['again', 'tool again']];
 
 // The tools of a list by description, which passes unchanged.
 const byText = async (mcp) => new Map((await mcp.list('tools/list', 'tools'))
@@ -86,7 +89,8 @@ async function tools(gw, a, b) {
 		for (const n of all)
 			ok(LEGAL.test(n), n);
 		same(new Set(all).size, all.length, 'different names');
-		same(all.length, odd.length + 2, 'tools');
+		// And only, of b; search, of b; again.
+		same(all.length, odd.length + 3, 'tools');
 		same(shown.get('tool b_search'), 'a_b_search', 'of a');
 		same(shown.get('tool _search'), 'a__search', 'of a');
 		const tail = shown.get(`tool ${long('a', 'end')}`);
@@ -120,6 +124,7 @@ async function tools(gw, a, b) {
 		ok(!(await byText(mcp)).has('tool twice'), 'twice is shown');
 		await told(gw, 'twice');
 		await refused(mcp, 'a_twice', [a, b]);
+		same((await byText(mcp)).get('tool again'), 'a_again', 'again');
 	});
 	await test('SHAD-3 no name changes as tools come and go', async () => {
 		a.tools = [tool(long('c', 'end')), tool('x y'), ...a.tools.filter(
@@ -236,8 +241,8 @@ async function resources() {
 }
 
 run('names', async () => {
-	const a = await Liar.start({ tools: [...odd, ...dropped, ...twice].map((n) =>
-	    tool(n)) });
+	const a = await Liar.start({ tools: [...[...odd, ...dropped].map((n) =>
+	    tool(n)), ...twice.map(([n, text]) => tool(n, text))] });
 	const b = await Liar.start({ tools: [tool('search', 'of b'),
 	    tool('only', 'only b')] });
 	const gw = await Gateway.start({ config: {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [NAME ...]: checks the Spin models of this directory. A model names in
-# its head how it is run: each RUN must pass, each MUTANT must fail.
+# its head how it is run: each RUN must pass, each MUTANT must fail. With FULL=1
+# each FULL must pass too: the same with more that goes wrong.
 set -u
 dir=$(cd "$(dirname "$0")" && pwd) || exit 1
 tmp=$(mktemp -d) || exit 1
@@ -15,7 +16,7 @@ check() {
 	opt=$1
 	shift
 	spin -a "$@" "$model" >spin.out 2>&1 &&
-	    cc -w "$opt" -DSAFETY -DNOFAIR -DVECTORSZ=2048 -DMEMLIM=1800 \
+	    cc -w "$opt" -DSAFETY -DNOFAIR -DVECTORSZ=2048 -DMEMLIM=1900 \
 		-o pan pan.c >cc.out 2>&1 &&
 	    ./pan -m200000 -w"$hash" >pan.out 2>&1
 	[ -e pan.out ] && grep -q 'errors: [0-9]' pan.out
@@ -34,15 +35,16 @@ say() {
 for name in ${*:-$(cd "$dir" && ls ./*.pml | sed 's/^..//; s/\.pml$//')}; do
 	model=$name.pml
 	cp "$dir/$model" . || exit 1
-	sed -n 's/^ \* RUN //p' "$model" >runs
+	sed -n 's/^ \* RUN /-O0 /p' "$model" >runs
+	[ -z "${FULL:-}" ] || sed -n 's/^ \* FULL /-O2 /p' "$model" >>runs
 	sed -n 's/^ \* MUTANT //p' "$model" >mutants
 	n=0
 	states=0
 	failed=
 	hash=21
-	while read -r flags; do
+	while read -r opt flags; do
 		n=$((n + 1))
-		if ! check -O2 $flags || ! grep -q 'errors: 0' pan.out ||
+		if ! check "$opt" $flags || ! grep -q 'errors: 0' pan.out ||
 		    grep -Eq 'truncated|not complete|out of memory|too small' \
 			pan.out; then
 			say "not ok model $name: run $n ($flags)"
