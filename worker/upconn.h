@@ -31,6 +31,10 @@ struct upreq {
 	char last[256];	    /* id of the last event */
 	unsigned int retry; /* ms the backend asked for */
 	int status;
+	int drop; /* whatever the body of the answer is */
+	/* Told the data of endpoint events, or NULL (2024-11-05). */
+	void (*endpoint)(void *, const char *, size_t);
+	struct oldreq *old; /* it is one of oldsse.c, without a connection */
 };
 
 struct upconn {
@@ -58,6 +62,10 @@ struct upconn {
 extern size_t up_body_max;
 void up_read(void *);
 
+/* upstream_send, but to a target of its own, and always by HTTP itself. */
+struct upreq *upstream_raw(struct backend *, const struct upreq_head *,
+    const char *target, const char *body, size_t len,
+    const struct upreq_ops *, void *arg);
 /* upstream.c; both may free the connection */
 void up_finish(struct upconn *, enum up_result);
 void up_free(struct upconn *);

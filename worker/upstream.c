@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "json.h"
 #include "log.h"
+#include "oldsse.h"
 #include "peer.h"
 #include "tls.h"
 #include "upconn.h"
@@ -32,8 +33,8 @@ static void up_soon(void);
 static void up_late(evutil_socket_t, short, void *);
 static void up_transmit(struct upconn *);
 static void up_writable(void *);
-static char *up_headtext(struct backend *, const struct upreq_head *, size_t,
-    size_t *);
+static char *up_headtext(struct backend *, const struct upreq_head *,
+    const char *, size_t, size_t *);
 static void up_headline(struct json_buf *, const char *, const char *);
 
 static struct event *soon; /* tells failures from outside upstream_send */
@@ -46,15 +47,15 @@ upstream_limit(size_t n)
 }
 
 static char *
-up_headtext(struct backend *b, const struct upreq_head *h, size_t len,
-    size_t *outlen)
+up_headtext(struct backend *b, const struct upreq_head *h, const char *target,
+    size_t len, size_t *outlen)
 {
 	struct json_buf t = {0};
 	char num[24];
 
 	json_puts(&t, h->method);
 	json_puts(&t, " ");
-	json_puts(&t, b->conf.target);
+	json_puts(&t, target);
 	json_puts(&t, " HTTP/1.1\r\n");
 	json_puts(&t, b->fixed);
 	if (strcmp(h->method, "POST") == 0) {
@@ -88,13 +89,23 @@ struct upreq *
 upstream_send(struct backend *b, const struct upreq_head *h, const char *body,
     size_t len, const struct upreq_ops *ops, void *arg)
 {
+	if (h->session != NULL && oldsse_is(h->session))
+		return oldsse_send(b, h, body, len, ops, arg);
+	return upstream_raw(b, h, b->conf.target, body, len, ops, arg);
+}
+
+struct upreq *
+upstream_raw(struct backend *b, const struct upreq_head *h, const char *target,
+    const char *body, size_t len, const struct upreq_ops *ops, void *arg)
+{
 	struct upreq *r;
 	struct upconn *c;
 
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return NULL;
 	r->backend = b;
-	if ((r->head = up_headtext(b, h, len, &r->headlen)) == NULL) {
+	r->head = up_headtext(b, h, target, len, &r->headlen);
+	if (r->head == NULL) {
 		free(r);
 		return NULL;
 	}
@@ -375,6 +386,10 @@ upreq_cancel(struct upreq *r)
 {
 	struct upconn *c = r->conn;
 
+	if (r->old != NULL) {
+		oldsse_drop(r);
+		return;
+	}
 	c->req = NULL;
 	freezero(r->head, r->headlen);
 	free(r);
@@ -397,14 +412,14 @@ upreq_last(const struct upreq *r, unsigned int *retry)
 void
 upreq_pause(struct upreq *r)
 {
-	if (r->conn->state != UP_CONNECTING)
+	if (r->conn != NULL && r->conn->state != UP_CONNECTING)
 		stream_pause(&r->conn->s);
 }
 
 void
 upreq_resume(struct upreq *r)
 {
-	if (r->conn->state != UP_CONNECTING)
+	if (r->conn != NULL && r->conn->state != UP_CONNECTING)
 		stream_resume(&r->conn->s);
 }
 
@@ -464,6 +479,7 @@ upstream_forget(struct backend *b)
 {
 	struct upconn *c, *next;
 
+	oldsse_forget(b);
 	for (c = TAILQ_FIRST(&working); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->backend == b) {

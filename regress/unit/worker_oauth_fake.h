@@ -231,7 +231,7 @@ fake_header_is(const char *name, const char *value)
 	return fake_header(name, v, sizeof(v)) == 1 && strcmp(v, value) == 0;
 }
 
-static int
+static __attribute__((unused)) int
 count(const char *text, const char *what)
 {
 	int n = 0;

@@ -6,26 +6,17 @@
 
 #include "test.h"
 
+#define JSON "\r\nContent-Type: application/json"
 #define FORM "\r\nContent-Type: application/x-www-form-urlencoded"
 
 static char EMPTY[] = "";
 
-static int is_json(void);
 static int has(const char *);
 static void test_token(void);
 static void test_token_answers(void);
 static void test_basic(void);
 static void test_resources(void);
 static void test_revoke(void);
-
-static int
-is_json(void)
-{
-	struct json_doc d;
-
-	return json_scan(&d, got.body, got.len, NULL) == JSON_OK &&
-	       d.root == JSON_OBJECT;
-}
 
 static int
 has(const char *s)
