@@ -381,8 +381,9 @@ not_now(void)
 	if (pending != NULL)
 		return "a reload is already in progress; try again";
 	TAILQ_FOREACH (p, &procs, entry)
+		/* Its channel ends before it is reaped. */
 		if ((p->role == ROLE_AUTHD || p->role == ROLE_KEEPER) &&
-		    p->state != PROC_READY)
+		    (p->state != PROC_READY || p->peer == NULL))
 			return p->role == ROLE_AUTHD
 				   ? "authd is not ready; try again"
 				   : "the keeper is not ready; try again";

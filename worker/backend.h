@@ -26,6 +26,7 @@ struct backend {
 	size_t nidle;
 	uint64_t noreuse; /* ms: idle connections are not trusted until then */
 	unsigned int notes_flying, notes_waiting; /* notify.c */
+	int oldsse; /* it speaks HTTP+SSE of 2024-11-05, for all we know */
 	uint64_t calls, errors;
 };
 

@@ -46,6 +46,7 @@ static int conn_body(struct conn *);
 static int conn_dispatch(struct conn *, size_t);
 static int conn_grow(struct conn *, size_t);
 static void conn_refuse(struct conn *, int);
+static void conn_last(struct conn *);
 static void conn_linger(struct conn *);
 static void conn_close(struct conn *);
 static void conn_tick(evutil_socket_t, short, void *);
@@ -223,11 +224,12 @@ conn_read(void *arg)
 		conn_input(c);
 		return;
 	}
-	if (n == 0 && c->rq == NULL && stream_queued(&c->s) > 0) {
+	if (n == 0 && c->state == CONN_HEAD &&
+	    (c->inlen > 0 || stream_queued(&c->s) > 0)) {
 		/* It says no more, and still reads. */
-		c->close_after = 1;
-		c->inlen = 0;
+		c->eof = 1;
 		stream_pause(&c->s);
+		conn_input(c);
 		return;
 	}
 	if (n <= 0) {
@@ -292,6 +294,24 @@ conn_input(struct conn *c)
 		else
 			r = 0;
 	}
+	if (r == 0 && c->eof && c->state == CONN_HEAD &&
+	    stream_queued(&c->s) <= BEHIND_MAX)
+		conn_last(c);
+}
+
+/* What is left can not become a request any more. */
+static void
+conn_last(struct conn *c)
+{
+	if (stream_queued(&c->s) == 0) {
+		conn_abort(c);
+		return;
+	}
+	if (c->rq != NULL)
+		request_free(c->rq);
+	c->rq = NULL;
+	c->inlen = 0;
+	c->close_after = 1;
 }
 
 /* 1: go on, 0: wait, -1: the connection may be gone. */
@@ -443,7 +463,8 @@ conn_done(struct conn *c)
 {
 	request_free(c->rq);
 	c->rq = NULL;
-	if (c->close_after) {
+	if (c->close_after || (c->eof && c->inlen == 0)) {
+		c->close_after = 1;
 		if (stream_queued(&c->s) == 0)
 			conn_linger(c);
 		else
@@ -461,7 +482,8 @@ conn_done(struct conn *c)
 		c->in = NULL;
 		c->incap = 0;
 	}
-	stream_resume(&c->s);
+	if (!c->eof)
+		stream_resume(&c->s);
 	/* What came ahead is read in the next turn: whoever has answered here
 	 * must not find another request begun when it goes on. */
 	if (c->inlen > 0 && !c->in_handler)
@@ -478,16 +500,14 @@ conn_drained(void *arg)
 	else if (c->rq == NULL && c->close_after && c->state != CONN_LINGER)
 		conn_linger(c);
 	else if (c->state == CONN_HEAD) {
-		c->deadline =
-		    mono_msec() + worker.conf.keepalive_timeout * 1000;
-		stream_resume(&c->s);
-		if (c->inlen > 0)
-			event_active(&c->s.rev, EV_READ, 0);
+		/* An answer is out, or a TLS handshake has ended. */
+		if (!c->head_begun)
+			c->deadline = mono_msec() +
+			    worker.conf.keepalive_timeout * 1000;
+		if (!c->eof)
+			stream_resume(&c->s);
+		conn_input(c);
 	}
-	else if (c->state == CONN_HEAD && c->inlen == 0)
-		/* The handshake of TLS may just have ended. */
-		c->deadline = mono_msec() +
-		    worker.conf.keepalive_timeout * 1000;
 }
 
 /* Close so that the client gets all of the answer: no reset while its last

@@ -34,6 +34,7 @@ struct conn {
 	size_t stalled; /* output that did not shrink, since when */
 	uint64_t stalled_at;
 	int head_begun;
+	int eof; /* the client has said all */
 	int close_after;
 	int loopback_listener;
 	int loopback_peer;

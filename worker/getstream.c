@@ -15,6 +15,7 @@
 #include "level.h"
 #include "log.h"
 #include "notify.h"
+#include "oldsse.h"
 #include "policy.h"
 #include "question.h"
 #include "resume.h"
@@ -178,14 +179,22 @@ getstream_upstream(const struct k_lease *l)
 {
 	struct getstream *g = stream_find(l->nonce);
 	struct backend *b = worker_backend(l->backend);
+	const char *session = l->session;
+	const struct upsession *us;
 	struct feed *f;
 
 	if (g == NULL || b == NULL || *l->session == '\0')
 		return;
+	if (oldsse_is(session)) {
+		/* It may be another worker's, who alone can use it. */
+		if ((us = upsession_old(l->nonce, b, l->class)) == NULL)
+			return;
+		session = us->session;
+	}
 	LIST_FOREACH(f, &g->feeds, entry) {
 		if (watch_backend(f->watch) != b)
 			continue;
-		if (strcmp(watch_session(f->watch), l->session) == 0 &&
+		if (strcmp(watch_session(f->watch), session) == 0 &&
 		    !watch_dead(f->watch))
 			return;
 		feed_stop(f);
@@ -194,7 +203,7 @@ getstream_upstream(const struct k_lease *l)
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return;
 	f->stream = g;
-	f->watch = watch_start(b, l->session, l->revision, feed_message, f);
+	f->watch = watch_start(b, session, l->revision, feed_message, f);
 	if (f->watch == NULL) {
 		free(f);
 		return;

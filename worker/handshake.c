@@ -9,6 +9,7 @@
 
 #include "compat.h"
 #include "handshake.h"
+#include "oldsse.h"
 #include "peer.h"
 #include "rpc.h"
 #include "upstream.h"
@@ -27,6 +28,10 @@ struct handshake {
 	size_t resultlen;
 	char session[512];
 	char revision[16];
+	struct oldsse *old; /* being opened */
+	int fell;	    /* back to HTTP+SSE, or back from it: only once */
+	int status;	    /* that the POST was answered with */
+	int kept;	    /* the session is somebody else's now */
 	const char *error;
 	void (*cb)(void *, const struct handshake_result *);
 	void *arg;
@@ -38,6 +43,10 @@ static void hs_timeout(evutil_socket_t, short, void *);
 static void hs_finish(struct handshake *, int, const char *);
 static void hs_initialized(struct handshake *);
 static int hs_send(struct handshake *);
+static int hs_begin(struct handshake *);
+static int hs_fall(struct handshake *);
+static void hs_opened(void *, const char *, enum up_result, int);
+static void hs_refused(struct handshake *, int);
 static char *hs_initialize(uint8_t, size_t *);
 
 static const struct upreq_ops ops = {hs_message, hs_done};
@@ -56,7 +65,7 @@ handshake_start(struct backend *b, uint8_t class,
 	h->arg = arg;
 	h->body = hs_initialize(class, &h->bodylen);
 	h->timer = event_new(peer_base(), -1, 0, hs_timeout, h);
-	if (h->body == NULL || h->timer == NULL || hs_send(h) == -1) {
+	if (h->body == NULL || h->timer == NULL || hs_begin(h) == -1) {
 		handshake_cancel(h);
 		return NULL;
 	}
@@ -108,6 +117,51 @@ hs_send(struct handshake *h)
 }
 
 static int
+hs_begin(struct handshake *h)
+{
+	return h->backend->oldsse ? hs_fall(h) : hs_send(h);
+}
+
+/* ref/protocol.md 1.4 */
+static int
+hs_fall(struct handshake *h)
+{
+	h->old = oldsse_open(h->backend, hs_opened, h);
+	return h->old == NULL ? -1 : 0;
+}
+
+static void
+hs_opened(void *arg, const char *session, enum up_result res, int status)
+{
+	struct handshake *h = arg;
+
+	(void)status;
+	h->old = NULL;
+	if (session != NULL) {
+		h->backend->oldsse = h->fell = 1;
+		strlcpy(h->session, session, sizeof(h->session));
+	} else if (h->status != 0) {
+		hs_refused(h, h->status);
+		return;
+	} else if (res != UP_STATUS && res != UP_BAD) {
+		hs_finish(h, HS_DOWN, up_strerror(h->backend, res));
+		return;
+	} else /* It has learnt a newer revision meanwhile. */
+		h->backend->oldsse = 0;
+	if (hs_send(h) == -1)
+		hs_finish(h, HS_DOWN, "out of memory");
+}
+
+static void
+hs_refused(struct handshake *h, int status)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "answered HTTP status %d", status);
+	hs_finish(h, status >= 500 ? HS_DOWN : HS_REFUSED, text);
+}
+
+static int
 hs_message(void *arg, const char *json, size_t len)
 {
 	struct handshake *h = arg;
@@ -146,17 +200,22 @@ static void
 hs_done(void *arg, enum up_result res, int status)
 {
 	struct handshake *h = arg;
-	static char text[64];
 
 	h->up = NULL;
 	if (h->step == HS_INITIALIZED && res == UP_OK) {
 		hs_finish(h, HS_OK, NULL);
 		return;
 	}
-	if (res == UP_STATUS) {
-		snprintf(text, sizeof(text), "answered HTTP status %d", status);
-		hs_finish(h, status >= 500 ? HS_DOWN : HS_REFUSED, text);
-	} else if (res != UP_OK)
+	if (res == UP_STATUS && h->step == HS_INITIALIZE && !h->fell &&
+	    (status == 400 || status == 404 || status == 405)) {
+		h->fell = 1;
+		h->status = status;
+		if (hs_fall(h) == 0)
+			return;
+	}
+	if (res == UP_STATUS)
+		hs_refused(h, status);
+	else if (res != UP_OK)
 		hs_finish(h, res == UP_BAD ? HS_BAD : HS_DOWN,
 		    up_strerror(h->backend, res));
 	else if (h->error != NULL)
@@ -201,6 +260,7 @@ hs_finish(struct handshake *h, int kind, const char *error)
 	r.revision = h->revision;
 	r.result = h->result;
 	r.resultlen = h->resultlen;
+	h->kept = error == NULL;
 	h->cb(h->arg, &r);
 	handshake_cancel(h);
 }
@@ -210,6 +270,10 @@ handshake_cancel(struct handshake *h)
 {
 	if (h->up != NULL)
 		upreq_cancel(h->up);
+	if (h->old != NULL)
+		oldsse_cancel(h->old);
+	if (!h->kept && oldsse_is(h->session))
+		oldsse_close(h->session);
 	if (h->timer != NULL)
 		event_free(h->timer);
 	free(h->body);

@@ -17,6 +17,7 @@
 #include "lease.h"
 #include "spread.h"
 #include "log.h"
+#include "oldsse.h"
 #include "master.h"
 #include "priv.h"
 #include "roles.h"
@@ -50,6 +51,9 @@ static void on_end(struct peer *, uint32_t, void *, int);
 static void on_trouble(struct peer *, uint32_t, void *, int);
 static void on_class(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
+static void is_old(void *, uint32_t, const char *, const char *);
+static void tell_old(const uint8_t *, uint32_t, const struct msgdef *,
+    const void *);
 static void on_ack(struct peer *, uint32_t, void *, int);
 static void on_claim(struct peer *, uint32_t, void *, int);
 static void on_lists(struct peer *, uint32_t, void *, int);
@@ -372,12 +376,35 @@ on_level(struct peer *p, uint32_t id, void *msg, int fd)
 }
 
 static void
+is_old(void *arg, uint32_t backend, const char *session, const char *revision)
+{
+	int *old = arg;
+
+	(void)backend;
+	(void)revision;
+	*old |= oldsse_is(session);
+}
+
+/* Sessions that can not be reached from here: each worker tells its own. */
+static void
+tell_old(const uint8_t *nonce, uint32_t type, const struct msgdef *def,
+    const void *msg)
+{
+	int old = 0;
+
+	lease_each(nonce, is_old, &old);
+	if (old)
+		keeper_all(type, def, msg, -1);
+}
+
+static void
 on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)p;
 	(void)id;
 	(void)fd;
 	soft_subscribe(msg);
+	tell_old(((struct k_soft *)msg)->nonce, K_SUBSCRIBE, &def_k_soft, msg);
 }
 
 static void
@@ -387,6 +414,7 @@ on_roots(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)fd;
 	roots_spread(((struct k_end *)msg)->nonce);
+	tell_old(((struct k_end *)msg)->nonce, K_ROOTS, &def_k_end, msg);
 }
 
 static struct peer *
@@ -506,6 +534,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	upstream_tick();
+	oldsse_tick();
 	lease_tick();
 	shelf_tick();
 	soft_tick();

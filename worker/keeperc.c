@@ -24,6 +24,8 @@ static void on_catalog(struct peer *, uint32_t, void *, int);
 static void on_addrs(struct peer *, uint32_t, void *, int);
 static void on_session(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
+static void on_subscribe(struct peer *, uint32_t, void *, int);
+static void on_roots(struct peer *, uint32_t, void *, int);
 static void on_release(struct peer *, uint32_t, void *, int);
 static void on_open(struct peer *, uint32_t, void *, int);
 static void on_changed(struct peer *, uint32_t, void *, int);
@@ -44,6 +46,8 @@ static const struct peer_rule rules[] = {
 	{K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
 	{K_DONE, NULL, PEER_ANY, 0, on_done},
 	{K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
+	{K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+	{K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
 	{K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
 	{K_PIPE, NULL, PEER_ANY, 1, on_pipe},
 	{K_NOPIPE, NULL, PEER_ANY, 0, on_nopipe},
@@ -183,6 +187,29 @@ on_level(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)fd;
 	level_learn(msg);
+	upsession_soft(K_LEVEL, msg);
+}
+
+static void
+on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	upsession_soft(K_SUBSCRIBE, msg);
+}
+
+static void
+on_roots(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_soft m;
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	memset(&m, 0, sizeof(m));
+	memcpy(m.nonce, ((struct k_end *)msg)->nonce, ID_LEN);
+	upsession_soft(K_ROOTS, &m);
 }
 
 static void

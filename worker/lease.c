@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "lease.h"
 #include "log.h"
+#include "oldsse.h"
 #include "soft.h"
 
 #define BUCKETS	    4096
@@ -40,6 +41,7 @@ static struct lease *lease_new(const struct k_lease *);
 static void lease_grant(struct lease *, struct peer *, uint32_t);
 static void lease_answer(struct peer *, uint32_t, const struct lease *);
 static void lease_refuse(struct peer *, uint32_t);
+static void lease_refuse_all(struct lease *);
 static void lease_pass(struct lease *);
 static void lease_free(struct lease *);
 static void lease_open(const struct lease *);
@@ -103,9 +105,17 @@ lease_answer(struct peer *p, uint32_t id, const struct lease *l)
 	struct k_session m;
 
 	memset(&m, 0, sizeof(m));
-	m.session = l->session;
-	m.revision = l->revision;
+	if (oldsse_is(l->session)) {
+		/* Of use in the worker that made it only: everyone makes one.
+		 * This is no lease, nobody waits for its end. */
+		m.leased = 1;
+		soft_fill(l->nonce, l->backend, &m);
+	} else {
+		m.session = l->session;
+		m.revision = l->revision;
+	}
 	(void)peer_send(p, K_SESSION, id, &def_k_session, &m, -1);
+	free(m.uris.v);
 }
 
 static void
@@ -116,6 +126,18 @@ lease_refuse(struct peer *p, uint32_t id)
 	memset(&m, 0, sizeof(m));
 	m.failed = 1;
 	(void)peer_send(p, K_SESSION, id, &def_k_session, &m, -1);
+}
+
+static void
+lease_refuse_all(struct lease *l)
+{
+	struct waiter *w;
+
+	while ((w = TAILQ_FIRST(&l->waiters)) != NULL) {
+		TAILQ_REMOVE(&l->waiters, w, entry);
+		lease_refuse(w->peer, w->id);
+		free(w);
+	}
 }
 
 void
@@ -165,10 +187,13 @@ lease_put(struct peer *p, const struct k_lease *k)
 	if (l == NULL && (l = lease_new(k)) == NULL)
 		return;
 	l->used = mono_msec();
-	if (l->session != NULL) {
-		/* Two were made while there was no keeper; both work. */
-		if (l->holder != p)
-			return;
+	/* Two were made while there was no keeper, or one took too long: the
+	 * first stays. What is put while another makes one may be the very
+	 * session that the backend has forgotten. */
+	if (l->session != NULL || (l->holder != NULL && l->holder != p)) {
+		if (l->session != NULL && oldsse_is(k->session))
+			lease_open(l);
+		return;
 	}
 	session = strdup(k->session);
 	revision = strdup(k->revision);
@@ -247,15 +272,9 @@ void
 lease_fail(struct peer *p, const struct k_lease *k)
 {
 	struct lease *l = lease_find(k->nonce, k->backend);
-	struct waiter *w;
 
 	if (l == NULL || l->holder != p)
 		return;
-	while ((w = TAILQ_FIRST(&l->waiters)) != NULL) {
-		TAILQ_REMOVE(&l->waiters, w, entry);
-		lease_refuse(w->peer, w->id);
-		free(w);
-	}
 	lease_free(l);
 }
 
@@ -278,13 +297,7 @@ lease_pass(struct lease *l)
 static void
 lease_free(struct lease *l)
 {
-	struct waiter *w;
-
-	while ((w = TAILQ_FIRST(&l->waiters)) != NULL) {
-		TAILQ_REMOVE(&l->waiters, w, entry);
-		lease_refuse(w->peer, w->id);
-		free(w);
-	}
+	lease_refuse_all(l);
 	LIST_REMOVE(l, entry);
 	nleases--;
 	free(l->session);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "compat.h"
 #include "log.h"
@@ -20,22 +19,21 @@
 #include "upconn.h"
 
 /* No backend can give it: not a visible character. */
-#define PREFIX	  "\001sse:"
-#define MAX_URI	  4096
-#define OPEN_TIME 5000		   /* ms for the first event */
+#define PREFIX    "\001sse:"
+#define OPEN_TIME 5000 /* ms for the first event */
 #define IDLE_TIME (1800 * 1000ull) /* ms without a message */
 
 /* A request of somebody. Its POST may outlive it. */
 struct oldreq {
 	TAILQ_ENTRY(oldreq) entry;
 	struct oldsse *sse; /* NULL: its end is only to be told, or has been */
-	struct upreq up;    /* what its owner holds */
+	struct upreq up; /* what its owner holds */
 	struct upreq *post; /* under way */
 	char *body;
 	char *id; /* JSON, in body; NULL: it will not be answered */
 	size_t idlen;
 	int watch; /* a GET */
-	int over;  /* its owner has been told, or has left */
+	int over; /* its owner has been told, or has left */
 	enum up_result result; /* while it waits to be told */
 };
 
@@ -52,7 +50,7 @@ struct oldsse {
 	void (*opened)(void *, const char *, enum up_result, int);
 	void *arg;
 	uint64_t used; /* ms */
-	int busy;      /* inside a callback: do not free */
+	int busy; /* inside a callback: do not free */
 	int dead;
 };
 
@@ -63,13 +61,13 @@ static void sse_leave(struct oldsse *);
 static int get_message(void *, const char *, size_t);
 static void get_endpoint(void *, const char *, size_t);
 static void get_done(void *, enum up_result, int);
-static void sse_tell(struct oldsse *, const struct rpc *, enum rpc_kind,
-    const char *, size_t);
+static void sse_tell(
+    struct oldsse *, const struct rpc *, enum rpc_kind, const char *, size_t);
 static struct oldreq *req_of(struct oldsse *, const struct json_span *);
 static struct oldreq *req_call(struct oldsse *);
 static struct oldreq *req_watch(struct oldsse *);
-static int req_post(struct oldreq *, const struct upreq_head *, const char *,
-    size_t);
+static int req_post(
+    struct oldreq *, const struct upreq_head *, const char *, size_t);
 static void req_done(struct oldreq *, enum up_result, int);
 static void req_late(struct oldreq *, enum up_result, int);
 static void req_free(struct oldreq *);
@@ -77,7 +75,6 @@ static int post_message(void *, const char *, size_t);
 static void post_done(void *, enum up_result, int);
 static void late_tell(evutil_socket_t, short, void *);
 static void refuse(struct oldsse *, const struct rpc *);
-static int is_authority(const struct backend *, const char *, size_t);
 
 static const struct upreq_ops get_ops = {get_message, get_done};
 static const struct upreq_ops post_ops = {post_message, post_done};
@@ -96,7 +93,7 @@ sse_find(const char *id)
 {
 	struct oldsse *s;
 
-	LIST_FOREACH(s, &sessions, entry)
+	LIST_FOREACH (s, &sessions, entry)
 		if (strcmp(s->id, id) == 0)
 			return s;
 	return NULL;
@@ -314,7 +311,7 @@ req_of(struct oldsse *s, const struct json_span *id)
 {
 	struct oldreq *o;
 
-	TAILQ_FOREACH(o, &s->reqs, entry)
+	TAILQ_FOREACH (o, &s->reqs, entry)
 		if (o->id != NULL && o->idlen == id->len &&
 		    memcmp(o->id, id->p, id->len) == 0)
 			return o;
@@ -329,7 +326,8 @@ req_call(struct oldsse *s)
 	struct oldreq *o;
 	uint64_t w, n;
 
-	TAILQ_FOREACH_REVERSE(o, &s->reqs, oldreqs, entry) {
+	TAILQ_FOREACH_REVERSE(o, &s->reqs, oldreqs, entry)
+	{
 		if (o->id == NULL)
 			continue;
 		id.p = o->id;
@@ -347,8 +345,8 @@ req_watch(struct oldsse *s)
 	struct oldreq *o;
 
 	TAILQ_FOREACH_REVERSE(o, &s->reqs, oldreqs, entry)
-		if (o->watch)
-			return o;
+	if (o->watch)
+		return o;
 	return NULL;
 }
 
@@ -388,8 +386,8 @@ oldsse_send(struct backend *b, const struct upreq_head *h, const char *body,
 }
 
 static int
-req_post(struct oldreq *o, const struct upreq_head *h, const char *body,
-    size_t len)
+req_post(
+    struct oldreq *o, const struct upreq_head *h, const char *body, size_t len)
 {
 	struct upreq_head head = {"POST", NULL, h->revision, NULL, h->extra};
 	struct oldsse *s = sse_find(h->session);
@@ -404,8 +402,8 @@ req_post(struct oldreq *o, const struct upreq_head *h, const char *body,
 		o->idlen = r.id.len;
 		o->id = o->body + (r.id.p - o->body);
 	}
-	o->post = upstream_raw(s->backend, &head, s->target, o->body, len,
-	    &post_ops, o);
+	o->post = upstream_raw(
+	    s->backend, &head, s->target, o->body, len, &post_ops, o);
 	if (o->post == NULL)
 		return -1;
 	o->post->drop = 1;
@@ -477,9 +475,8 @@ req_late(struct oldreq *o, enum up_result res, int status)
 {
 	struct timeval now = {0, 0};
 
-	if (late_timer == NULL &&
-	    (late_timer = event_new(peer_base(), -1, 0, late_tell, NULL)) ==
-		NULL)
+	if (late_timer == NULL && (late_timer = event_new(peer_base(), -1, 0,
+				       late_tell, NULL)) == NULL)
 		fatalx("out of memory");
 	o->result = res;
 	o->up.status = status;
@@ -518,7 +515,7 @@ oldsse_forget(struct backend *b)
 		}
 	}
 	do {
-		TAILQ_FOREACH(o, &late, entry)
+		TAILQ_FOREACH (o, &late, entry)
 			if (o->up.backend == b)
 				break;
 		if (o != NULL)
@@ -534,83 +531,11 @@ oldsse_tick(void)
 
 	for (s = LIST_FIRST(&sessions); s != NULL; s = next) {
 		next = LIST_NEXT(s, entry);
-		if (s->target == NULL ? now - s->used < OPEN_TIME :
-			!TAILQ_EMPTY(&s->reqs) || now - s->used < IDLE_TIME)
+		if (s->target == NULL
+			? now - s->used < OPEN_TIME
+			: !TAILQ_EMPTY(&s->reqs) || now - s->used < IDLE_TIME)
 			continue;
 		sse_fail(s, UP_BAD, 0);
 		next = LIST_FIRST(&sessions);
 	}
-}
-
-/* ---- the address ---- */
-
-/* Is it the host and port of the backend? */
-static int
-is_authority(const struct backend *b, const char *p, size_t len)
-{
-	size_t hostlen = strlen(b->conf.host);
-	unsigned int want = b->conf.port, port = b->conf.tls ? 443 : 80;
-	int literal = memchr(b->conf.host, ':', hostlen) != NULL;
-
-	if (literal) {
-		if (len < hostlen + 2 || p[0] != '[' || p[hostlen + 1] != ']')
-			return 0;
-		p++;
-		len--;
-	}
-	if (len < hostlen || strncasecmp(p, b->conf.host, hostlen) != 0)
-		return 0;
-	p += hostlen + literal;
-	len -= hostlen + literal;
-	if (len == 0)
-		return port == want;
-	if (*p++ != ':' || --len > 5)
-		return 0;
-	for (port = len > 0 ? 0 : port; len > 0; len--, p++) {
-		if (*p < '0' || *p > '9')
-			return 0;
-		port = port * 10 + (*p - '0');
-	}
-	return port == want;
-}
-
-/* RFC 3986, 5.2; dot segments are the backend's own business. */
-char *
-oldsse_target(const struct backend *b, const char *uri, size_t len)
-{
-	const char *scheme = b->conf.tls ? "https://" : "http://";
-	const char *base = b->conf.target;
-	struct json_buf t = {0};
-	size_t i, n = strlen(scheme), dir;
-
-	if (len == 0 || len > MAX_URI)
-		return NULL;
-	for (i = 0; i < len; i++)
-		if (uri[i] < 0x21 || uri[i] > 0x7e || uri[i] == '#')
-			return NULL;
-	if (len > n && strncasecmp(uri, scheme, n) == 0) {
-		uri += n - 2;
-		len -= n - 2;
-	}
-	if (len >= 2 && uri[0] == '/' && uri[1] == '/') {
-		for (i = 2; i < len && uri[i] != '/' && uri[i] != '?'; i++)
-			;
-		if (!is_authority(b, uri + 2, i - 2))
-			return NULL;
-		json_puts(&t, i < len && uri[i] == '/' ? "" : "/");
-		json_put(&t, uri + i, len - i);
-	} else if (uri[0] == '/')
-		json_put(&t, uri, len);
-	else {
-		for (i = 0; i < len && uri[i] != '/' && uri[i] != '?'; i++)
-			if (uri[i] == ':')
-				return NULL;
-		dir = n = strcspn(base, "?");
-		while (dir > 0 && base[dir - 1] != '/')
-			dir--;
-		json_put(&t, base, uri[0] == '?' ? n : dir);
-		json_put(&t, uri, len);
-	}
-	json_put(&t, "", 1);
-	return json_buf_take(&t, NULL);
 }

@@ -19,8 +19,9 @@ struct oldsse;
 int oldsse_is(const char *session);
 /* Opens one. cb is called once, never from inside, with its id, or with NULL
  * and why not. NULL when memory or descriptors are out. */
-struct oldsse *oldsse_open(struct backend *, void (*cb)(void *,
-    const char *session, enum up_result, int status), void *arg);
+struct oldsse *oldsse_open(struct backend *,
+    void (*cb)(void *, const char *session, enum up_result, int status),
+    void *arg);
 /* Before cb has been called: it will not be. */
 void oldsse_cancel(struct oldsse *);
 /* Ends a session of this process; nothing where there is none (any more). */

@@ -160,7 +160,8 @@ up_kind(struct upconn *c, const struct http_head *h)
 	size_t n;
 
 	c->kind = KIND_DROP;
-	if (h->status > 299 || h->status == 202 || h->status == 204)
+	if (h->status > 299 || h->status == 202 || h->status == 204 ||
+	    (c->req != NULL && c->req->drop))
 		return 0;
 	if (v == NULL)
 		return c->left == 0 ? 0 : -1;
@@ -242,6 +243,9 @@ up_event(void *arg, const struct sse_event *ev)
 
 	if (strcmp(ev->event, "message") == 0 && ev->len > 0)
 		up_message(c, ev->data, ev->len);
+	else if (strcmp(ev->event, "endpoint") == 0 && c->req != NULL &&
+	    c->req->endpoint != NULL)
+		c->req->endpoint(c->req->arg, ev->data, ev->len);
 	return c->dead;
 }
 

@@ -13,6 +13,7 @@
 #include "keeperc.h"
 #include "log.h"
 #include "notify.h"
+#include "oldsse.h"
 #include "upsession.h"
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
@@ -51,7 +52,9 @@ static void making_finish(struct making *, const char *);
 static void making_restore(struct making *);
 static void making_tell(struct making *, struct json_buf *);
 static void making_restored(void *);
-static int has_logging(const struct making *);
+static int has_logging(uint32_t, uint8_t);
+static void old_made(void *, const struct upsession *, const char *);
+static void put_soft(struct json_buf *, uint32_t, const struct k_soft *);
 static struct making *making_find(const uint8_t *, uint32_t);
 
 static struct upsession *cache;
@@ -95,6 +98,8 @@ slot(const uint8_t *nonce, uint32_t backend, int make)
 static void
 upsession_clear(struct upsession *s)
 {
+	if (s->session != NULL && oldsse_is(s->session))
+		oldsse_close(s->session);
 	free(s->session);
 	free(s->revision);
 	memset(s, 0, sizeof(*s));
@@ -248,7 +253,8 @@ making_restore(struct making *m)
 	uint32_t i;
 
 	m->restoring = 1;
-	if (m->level != NULL && *m->level != '\0' && has_logging(m)) {
+	if (m->level != NULL && *m->level != '\0' &&
+	    has_logging(m->lease.backend, m->lease.class)) {
 		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"level\","
 			      "\"method\":\"logging/setLevel\","
 			      "\"params\":{\"level\":");
@@ -297,12 +303,12 @@ making_restored(void *arg)
 }
 
 static int
-has_logging(const struct making *m)
+has_logging(uint32_t backend, uint8_t class)
 {
 	const struct cat_entry *e;
 	int exact;
 
-	e = catalog_find(m->lease.backend, m->lease.class, &exact);
+	e = catalog_find(backend, class, &exact);
 	return e != NULL && (e->caps & CAP_LOGGING);
 }
 
@@ -352,7 +358,7 @@ upsession_answer(uint32_t id, struct k_session *k)
 }
 
 /* Leases asked for are not answered any more: make them here. Two workers may
- * then make one each; the later PUT wins and both work. */
+ * then make one each; the first PUT stays and both work. */
 void
 upsession_keeper_gone(void)
 {
@@ -401,4 +407,72 @@ upsession_end(const uint8_t nonce[ID_LEN])
 		if (cache[i].session != NULL &&
 		    memcmp(cache[i].nonce, nonce, ID_LEN) == 0)
 			upsession_clear(&cache[i]);
+}
+
+/* ---- sessions that live in this worker only (oldsse.c) ---- */
+
+static void
+old_made(void *arg, const struct upsession *s, const char *why)
+{
+	(void)arg;
+	(void)s;
+	(void)why;
+}
+
+const struct upsession *
+upsession_old(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class)
+{
+	struct upsession *s = slot(nonce, b->conf.id, 0);
+
+	if (s != NULL && oldsse_alive(s->session))
+		return s;
+	if (making_find(nonce, b->conf.id) == NULL)
+		(void)upsession_get(nonce, b, class, s ? s->session : NULL,
+		    old_made, NULL);
+	return NULL;
+}
+
+static void
+put_soft(struct json_buf *b, uint32_t type, const struct k_soft *m)
+{
+	json_puts(b, "{\"jsonrpc\":\"2.0\",");
+	if (type == K_LEVEL) {
+		json_puts(b, "\"id\":\"level\",\"method\":"
+			     "\"logging/setLevel\",\"params\":{\"level\":");
+		json_putstr(b, m->level);
+		json_puts(b, "}}");
+	} else if (type == K_SUBSCRIBE) {
+		json_puts(b, "\"id\":\"watch\",\"method\":\"resources/");
+		json_puts(b, m->on ? "subscribe" : "unsubscribe");
+		json_puts(b, "\",\"params\":{\"uri\":");
+		json_putstr(b, m->uri);
+		json_puts(b, "}}");
+	} else
+		json_puts(b, "\"method\":"
+			     "\"notifications/roots/list_changed\"}");
+}
+
+void
+upsession_soft(uint32_t type, const struct k_soft *m)
+{
+	struct upsession *s;
+	struct json_buf b;
+	struct backend *be;
+	size_t i, len;
+	char *body;
+
+	for (i = 0; cache != NULL && i < CACHE_SIZE; i++) {
+		s = &cache[i];
+		if (s->session == NULL || !oldsse_is(s->session) ||
+		    memcmp(s->nonce, m->nonce, ID_LEN) != 0 ||
+		    (type == K_SUBSCRIBE && s->backend != m->backend) ||
+		    (type == K_LEVEL && !has_logging(s->backend, s->class)) ||
+		    (be = worker_backend(s->backend)) == NULL)
+			continue;
+		memset(&b, 0, sizeof(b));
+		put_soft(&b, type, m);
+		if ((body = json_buf_take(&b, &len)) != NULL)
+			notify_post(be, "POST", s->session, s->revision, body,
+			    len);
+	}
 }

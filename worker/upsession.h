@@ -34,6 +34,15 @@ void upsession_cancel(struct upwait *);
 /* The client's session has ended: forgotten here, closed by the keeper. */
 void upsession_end(const uint8_t nonce[ID_LEN]);
 
+/* Of a backend of 2024-11-05: this worker's own session, or NULL, and then one
+ * is made (the keeper tells when it is there). */
+const struct upsession *upsession_old(const uint8_t nonce[ID_LEN],
+    struct backend *, uint8_t class);
+/* What the client has said to all its sessions is said to those of this worker
+ * that the keeper can not reach. type: K_LEVEL (backend 0), K_SUBSCRIBE,
+ * K_ROOTS (m has a nonce only). */
+void upsession_soft(uint32_t type, const struct k_soft *m);
+
 /* From keeperc.c: an answer; the keeper died; a new one is there. */
 void upsession_answer(uint32_t id, struct k_session *);
 void upsession_keeper_gone(void);

@@ -21,6 +21,7 @@
 #include "keeperc.h"
 #include "log.h"
 #include "master.h"
+#include "oldsse.h"
 #include "origin.h"
 #include "peer.h"
 #include "priv.h"
@@ -340,6 +341,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	getstreams_tick();
 	evlog_tick();
 	upstream_tick();
+	oldsse_tick();
 	if (worker.draining)
 		worker_idle();
 }

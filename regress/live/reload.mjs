@@ -74,6 +74,21 @@ async function badConfig(gw, token) {
 	await gw.reload();
 }
 
+// authd dies, and a reload is asked for before master has seen it.
+async function deadAuthd(gw) {
+	const master = gw.child.pid;
+	const [authd] = gw.pids('authd');
+	process.kill(master, 'SIGSTOP');
+	process.kill(authd, 'SIGKILL');
+	process.kill(master, 'SIGHUP');
+	process.kill(master, 'SIGCONT');
+	await until('service to be back', async () =>
+	    gw.pids('authd').some((p) => p !== authd) &&
+	    (await fetch(`${gw.base}/health`)).status === 200, 10_000, 100);
+	ok(gw.child.alive, 'master lives');
+	await gw.reload();
+}
+
 run('reload', async () => {
 	const b = { stable: await echo(), one: await echo(), two: await echo(),
 	    extra: await echo() };
@@ -86,6 +101,8 @@ run('reload', async () => {
 		    rounds(gw, token, b), { timeout: 240_000 });
 		await test(`MBT-4 a bad config changes nothing (${mode})`, () =>
 		    badConfig(gw, token));
+		await test(`MBT-4 a reload that meets a dead authd (${mode})`,
+		    () => deadAuthd(gw));
 		await test(`MBT-4 old workers go (${mode})`, () =>
 		    until('two workers', () => gw.pids('worker').length === 2,
 		    40_000, 200));
