@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JSON_MAX_DEPTH	 64
+#define JSON_MAX_DEPTH   64
 #define JSON_MAX_MEMBERS 96
 
 enum json_type {
@@ -56,20 +56,20 @@ enum json_error {
 	JSON_E_SYNTAX,
 	JSON_E_UTF8,
 	JSON_E_DEPTH,
-	JSON_E_KEY,  /* backslash in a watched key */
-	JSON_E_DUP,  /* watched key twice */
+	JSON_E_KEY, /* backslash in a watched key */
+	JSON_E_DUP, /* watched key twice */
 	JSON_E_MANY, /* more watched members than JSON_MAX_MEMBERS */
 };
 
 /* Scans exactly one value with optional white space around it. chain ends
  * with NULL (NULL itself: root only). text need not end in NUL. */
-enum json_error json_scan(struct json_doc *, const char *text, size_t len,
-    const char *const *chain);
+enum json_error json_scan(
+    struct json_doc *, const char *text, size_t len, const char *const *chain);
 const char *json_strerror(enum json_error);
 
 /* Member of a watched level, or NULL. */
-const struct json_member *json_get(const struct json_doc *, int level,
-    const char *key);
+const struct json_member *json_get(
+    const struct json_doc *, int level, const char *key);
 
 /*
  * Walking a span whose text has been scanned already (no checks are made
@@ -79,8 +79,8 @@ const struct json_member *json_get(const struct json_doc *, int level,
 int json_next(const struct json_span *container, size_t *pos,
     struct json_span *key, struct json_span *val);
 /* Member of an object span by exact bytes of its key; first match. 0 or -1. */
-int json_member(const struct json_span *object, const char *key,
-    struct json_span *val);
+int json_member(
+    const struct json_span *object, const char *key, struct json_span *val);
 
 /*
  * Decodes a string span into dst (always terminated); -1 if it is no string,

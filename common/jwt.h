@@ -27,8 +27,8 @@ struct jwt_claims {
 
 #define JWT_MAX 4096 /* no longer token is looked at */
 
-struct jwt_key *jwt_key_new(const char *kid, const uint8_t x[32],
-    const uint8_t y[32]);
+struct jwt_key *jwt_key_new(
+    const char *kid, const uint8_t x[32], const uint8_t y[32]);
 void jwt_key_free(struct jwt_key *);
 const char *jwt_key_kid(const struct jwt_key *);
 
@@ -37,8 +37,8 @@ const char *jwt_key_kid(const struct jwt_key *);
 int jwt_kid(const char *token, size_t len, char *kid, size_t kidsize);
 /* Verifies the signature and decodes the claims; exp and aud are the caller's
  * to judge. 0 or -1. */
-int jwt_verify(const struct jwt_key *, const char *token, size_t len,
-    struct jwt_claims *);
+int jwt_verify(
+    const struct jwt_key *, const char *token, size_t len, struct jwt_claims *);
 
 /* The signing input "header.payload" for these claims, to be signed by whoever
  * has the private key (authd/keys.c). malloc'd, NULL if memory is out. */

@@ -24,8 +24,8 @@ struct seal_key {
 };
 
 /* Sealed text, malloc'd and NUL-terminated, or NULL. */
-char *seal(const struct seal_key *, uint8_t purpose, const void *data,
-    size_t len);
+char *seal(
+    const struct seal_key *, uint8_t purpose, const void *data, size_t len);
 /* The key id named by a sealed text of this purpose; -1 if it has not that
  * shape. */
 int seal_kid(const char *text, size_t textlen, uint8_t purpose, uint32_t *kid);

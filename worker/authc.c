@@ -48,24 +48,24 @@ static uint32_t answer_type(uint32_t);
 static void jwks_render(void);
 
 #define JOINING PEER_S0
-#define JOINED	PEER_S1
+#define JOINED  PEER_S1
 
 static const struct peer_rule rules[] = {
-	{A_SIGNKEY, &def_a_signkey, PEER_ANY, 0, on_signkey},
-	{A_SEALKEY, &def_a_sealkey, PEER_ANY, 0, on_sealkey},
-	{A_REVOKED, &def_a_revoked, PEER_ANY, 0, on_revoked},
-	{A_JOIN_END, NULL, JOINING, 0, on_join_end},
-	{A_REGISTERED, &def_a_registered, JOINED, 0, on_registered},
-	{A_PAGE, &def_a_page, JOINED, 0, on_page},
-	{A_TOKENS, &def_a_tokens, JOINED, 0, on_tokens},
-	{A_DONE, &def_a_done, JOINED, 0, on_done},
+    {A_SIGNKEY, &def_a_signkey, PEER_ANY, 0, on_signkey},
+    {A_SEALKEY, &def_a_sealkey, PEER_ANY, 0, on_sealkey},
+    {A_REVOKED, &def_a_revoked, PEER_ANY, 0, on_revoked},
+    {A_JOIN_END, NULL, JOINING, 0, on_join_end},
+    {A_REGISTERED, &def_a_registered, JOINED, 0, on_registered},
+    {A_PAGE, &def_a_page, JOINED, 0, on_page},
+    {A_TOKENS, &def_a_tokens, JOINED, 0, on_tokens},
+    {A_DONE, &def_a_done, JOINED, 0, on_done},
 };
 static const struct peer_class authd_class = {
     "authd", rules, sizeof(rules) / sizeof(rules[0]), 0, authd_gone, NULL};
 
 static TAILQ_HEAD(, authd_call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static struct peer *authd;
-static int joined;	/* on this channel */
+static int joined; /* on this channel */
 static int ever_joined;
 static uint32_t next_id;
 static struct {
@@ -87,8 +87,7 @@ authc_channel(int fd)
 	}
 	joined = 0;
 	authd = peer_new(fd, &authd_class, ROLE_AUTHD, 0, worker.gen, NULL);
-	if (authd == NULL ||
-	    peer_send(authd, A_JOIN, 0, NULL, NULL, -1) == -1)
+	if (authd == NULL || peer_send(authd, A_JOIN, 0, NULL, NULL, -1) == -1)
 		log_warnx("authd: out of memory");
 }
 
@@ -229,7 +228,7 @@ answer(uint32_t id, uint32_t type, void *msg)
 {
 	struct authd_call *c;
 
-	TAILQ_FOREACH(c, &calls, entry)
+	TAILQ_FOREACH (c, &calls, entry)
 		if (c->id == id && c->want == type)
 			break;
 	if (c == NULL)
@@ -258,8 +257,8 @@ answer_type(uint32_t type)
 }
 
 struct authd_call *
-authd_ask(uint32_t type, const struct msgdef *def, const void *msg,
-    authd_cb cb, void *arg)
+authd_ask(uint32_t type, const struct msgdef *def, const void *msg, authd_cb cb,
+    void *arg)
 {
 	struct authd_call *c;
 

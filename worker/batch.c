@@ -59,8 +59,8 @@ batch_part(struct batch *b, const struct json_span *text)
 
 void
 batch_begin(struct request *rq, const struct proof *proof,
-    const struct session *s, void (*handle)(struct request *,
-    const struct proof *))
+    const struct session *s,
+    void (*handle)(struct request *, const struct proof *))
 {
 	struct json_span all = {rq->body, rq->bodylen, JSON_ARRAY}, item;
 	struct json_doc doc;
@@ -76,8 +76,8 @@ batch_begin(struct request *rq, const struct proof *proof,
 		n++;
 	if (strcmp(s->revision, REVISION) != 0 || n == 0 || n > MAX_BATCH) {
 		mcp_error(rq, 400, NULL, RPC_INVALID,
-		    n > MAX_BATCH ? "a batch of more than 100 messages" :
-				    "batches are not taken");
+		    n > MAX_BATCH ? "a batch of more than 100 messages"
+				  : "batches are not taken");
 		return;
 	}
 	if ((b = calloc(1, sizeof(*b))) == NULL) {
@@ -127,8 +127,8 @@ batch_finish(struct batch *b)
 		else if (b->out.err)
 			reply_unavailable(rq, 1);
 		else
-			reply(rq, 200, "application/json", b->out.p,
-			    b->out.len);
+			reply(
+			    rq, 200, "application/json", b->out.p, b->out.len);
 	}
 	json_buf_free(&b->out);
 	free(b);

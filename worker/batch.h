@@ -14,8 +14,7 @@ struct batch;
 int batch_is(const struct request *);
 /* Takes the request apart; one that is no batch of this session's revision is
  * refused. handle is called for each message. */
-void batch_begin(struct request *, const struct proof *,
-    const struct session *,
+void batch_begin(struct request *, const struct proof *, const struct session *,
     void (*handle)(struct request *, const struct proof *));
 /* From reply.c: a part of a batch is answered; the part is gone. */
 void batch_answer(struct request *, const void *body, size_t len);

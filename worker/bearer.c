@@ -151,8 +151,8 @@ bearer_used(struct proof *p)
 }
 
 enum bearer
-bearer_check(const struct request *rq, const char *resource,
-    const struct proof **proof)
+bearer_check(
+    const struct request *rq, const char *resource, const struct proof **proof)
 {
 	uint8_t digest[DIGEST_LEN];
 	struct span token;
@@ -192,7 +192,7 @@ bearer_known(const struct request *rq)
 	const struct proof *p;
 
 	return rq->endpoint != NULL &&
-	    bearer_check(rq, rq->endpoint->resource, &p) == BEARER_OK;
+	       bearer_check(rq, rq->endpoint->resource, &p) == BEARER_OK;
 }
 
 void
@@ -214,9 +214,9 @@ bearer_refuse(struct request *rq, enum bearer why)
 	snprintf(challenge, sizeof(challenge),
 	    "Bearer %sresource_metadata=\"%s/.well-known/"
 	    "oauth-protected-resource%s\", scope=\"mcp\"",
-	    why == BEARER_INVALID	? "error=\"invalid_token\", " :
-		why == BEARER_SCOPE ? "error=\"insufficient_scope\", " :
-				      "",
+	    why == BEARER_INVALID ? "error=\"invalid_token\", "
+	    : why == BEARER_SCOPE ? "error=\"insufficient_scope\", "
+				  : "",
 	    oauth_base(rq, base, sizeof(base)), path);
 	if (why == BEARER_NONE && rq->head.method == HTTP_GET &&
 	    accept != NULL && http_has_token(accept, "text/html")) {
@@ -229,8 +229,8 @@ bearer_refuse(struct request *rq, enum bearer why)
 		    "the token lacks the scope mcp");
 	else
 		reply_error(rq, 401, "invalid_token",
-		    why == BEARER_NONE ? "no access token was sent" :
-					 "the access token is not valid");
+		    why == BEARER_NONE ? "no access token was sent"
+				       : "the access token is not valid");
 }
 
 void

@@ -23,17 +23,17 @@ struct proof {
 
 enum bearer {
 	BEARER_OK,
-	BEARER_NONE,	/* no token at all */
+	BEARER_NONE, /* no token at all */
 	BEARER_INVALID, /* malformed, unknown key, expired, revoked, other aud */
-	BEARER_SCOPE,	/* 403 */
-	BEARER_TWICE,	/* two Authorization headers: 400 */
-	BEARER_DOWN,	/* not joined yet: 503 */
+	BEARER_SCOPE, /* 403 */
+	BEARER_TWICE, /* two Authorization headers: 400 */
+	BEARER_DOWN, /* not joined yet: 503 */
 };
 
 /* Judges the request's token for a resource (audience). *proof stays valid
  * until the next call into the event loop. */
-enum bearer bearer_check(const struct request *, const char *resource,
-    const struct proof **proof);
+enum bearer bearer_check(
+    const struct request *, const char *resource, const struct proof **proof);
 /* Has it any token that verifies? For the size of what it may send. */
 int bearer_known(const struct request *);
 /* Sends 401, 403, 400 or 503 with the challenge for the request's endpoint. */

@@ -23,7 +23,7 @@
 #include "upstream.h"
 #include "view.h"
 
-#define STREAM_AFTER 5000  /* ms */
+#define STREAM_AFTER 5000 /* ms */
 #define BACKLOG_HIGH (64 * 1024)
 
 static void call_open(struct call *, const char *);
@@ -81,8 +81,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 		c->has_gid = 1;
 	}
 	c->json_ok = http_accepts(accept, "application/json");
-	c->sse_ok = http_accepts(accept, "text/event-stream") &&
-	    accept != NULL;
+	c->sse_ok = http_accepts(accept, "text/event-stream") && accept != NULL;
 	c->begun = c->heard = mono_msec();
 	c->subject = strdup(cs->session->subject);
 	c->client_revision = strdup(cs->session->revision);
@@ -111,8 +110,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	if (cs->uri != NULL)
 		c->uri = strdup(cs->uri);
 	if (c->subject == NULL || c->client_id == NULL ||
-	    c->client_revision == NULL ||
-	    splice_request(c, cs) == -1) {
+	    c->client_revision == NULL || splice_request(c, cs) == -1) {
 		call_fail(c, "can not be asked: out of memory");
 		return;
 	}
@@ -126,8 +124,8 @@ call_begin(struct request *rq, const struct call_start *cs)
 static void
 call_open(struct call *c, const char *stale)
 {
-	c->wait = upsession_get(c->nonce, c->backend, c->class, stale,
-	    call_opened, c);
+	c->wait = upsession_get(
+	    c->nonce, c->backend, c->class, stale, call_opened, c);
 	if (c->wait == NULL)
 		call_fail(c, "can not be asked: out of memory");
 }
@@ -151,8 +149,7 @@ call_opened(void *arg, const struct upsession *us, const char *why)
 static void
 call_send(struct call *c)
 {
-	struct upreq_head h = {"POST", c->session, c->revision, NULL,
-	    c->extra};
+	struct upreq_head h = {"POST", c->session, c->revision, NULL, c->extra};
 
 	c->up = upstream_send(c->backend, &h, c->body, c->bodylen, &ops, c);
 	if (c->up == NULL)
@@ -172,8 +169,8 @@ call_message(void *arg, const char *json, size_t len)
 
 	switch (rpc_scan(&r, json, len, &code, &why)) {
 	case RPC_RESPONSE:
-		if (splice_readid(&r.id, &wid, &id) == -1 ||
-		    wid != worker.id || id != c->id)
+		if (splice_readid(&r.id, &wid, &id) == -1 || wid != worker.id ||
+		    id != c->id)
 			break;
 		return call_answer(c, &r);
 	case RPC_NOTIFICATION:
@@ -183,7 +180,8 @@ call_message(void *arg, const char *json, size_t len)
 				(void)call_event(c, b.p, b.len);
 		} else if ((strcmp(r.method, "notifications/message") == 0 &&
 			       level_passes(c->nonce, &r)) ||
-		    strcmp(r.method, "notifications/elicitation/complete") == 0)
+			   strcmp(r.method,
+			       "notifications/elicitation/complete") == 0)
 			(void)call_event(c, json, len);
 		else if (strstr(r.method, "/list_changed") != NULL)
 			(void)keeperc_lists(c->backend->conf.id);
@@ -247,8 +245,8 @@ call_done(void *arg, enum up_result res, int status)
 	}
 	c->backend->errors++;
 	if (res == UP_CONNECT || res == UP_ADDRESS || res == UP_TLS)
-		(void)keeperc_trouble(c->backend->conf.id, 1,
-		    up_strerror(c->backend, res));
+		(void)keeperc_trouble(
+		    c->backend->conf.id, 1, up_strerror(c->backend, res));
 	if (res == UP_STATUS) {
 		snprintf(text, sizeof(text), "answered HTTP status %d", status);
 		call_fail(c, text);
@@ -408,8 +406,8 @@ static void
 call_resume(evutil_socket_t fd, short what, void *arg)
 {
 	struct call *c = arg;
-	struct upreq_head h = {"GET", c->session, c->revision, c->last,
-	    c->extra};
+	struct upreq_head h = {
+	    "GET", c->session, c->revision, c->last, c->extra};
 
 	(void)fd;
 	(void)what;
@@ -489,7 +487,7 @@ call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
 {
 	struct call *c;
 
-	TAILQ_FOREACH(c, &calls, entry)
+	TAILQ_FOREACH (c, &calls, entry)
 		if (c->client_idlen == idlen &&
 		    memcmp(c->client_id, id, idlen) == 0 &&
 		    memcmp(c->nonce, nonce, ID_LEN) == 0)
@@ -513,8 +511,7 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 		next = TAILQ_NEXT(c, entry);
 		if ((kind == REV_GRANT && c->has_gid &&
 			memcmp(c->gid, id, ID_LEN) == 0) ||
-		    (kind == REV_SESSION &&
-			memcmp(c->nonce, id, ID_LEN) == 0))
+		    (kind == REV_SESSION && memcmp(c->nonce, id, ID_LEN) == 0))
 			call_end(c);
 	}
 	if (kind == REV_SESSION)
@@ -561,7 +558,7 @@ calls_of(const char *subject)
 
 	if (ncalls < worker.conf.streams_per_user)
 		return 0;
-	TAILQ_FOREACH(c, &calls, entry)
+	TAILQ_FOREACH (c, &calls, entry)
 		if (c->subject != NULL && strcmp(c->subject, subject) == 0)
 			n++;
 	return n;
@@ -573,7 +570,7 @@ calls_detached(void)
 	struct call *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH(c, &calls, entry)
+	TAILQ_FOREACH (c, &calls, entry)
 		if (c->rq == NULL &&
 		    (c->log == NULL || !evlog_attached(c->log)))
 			n++;

@@ -28,9 +28,9 @@ enum call_kind {
 
 struct call {
 	TAILQ_ENTRY(call) entry;
-	uint64_t id;	    /* ours: "<worker id>.<id>" upstream */
+	uint64_t id; /* ours: "<worker id>.<id>" upstream */
 	struct request *rq; /* NULL: the client has gone, or has a stream */
-	struct evlog *log;  /* the stream, once there is one */
+	struct evlog *log; /* the stream, once there is one */
 	enum call_kind kind;
 	struct backend *backend;
 	uint8_t class;
@@ -38,7 +38,7 @@ struct call {
 	char *subject;
 	char *client_revision;
 	enum project project; /* of that revision */
-	int wrap;	      /* see project_wraps */
+	int wrap; /* see project_wraps */
 	char *client_id; /* JSON, as the client wrote it */
 	size_t client_idlen;
 	char *token; /* progressToken, JSON; NULL: none asked for */
@@ -54,12 +54,12 @@ struct call {
 	struct upwait *wait;
 	struct upreq *up;
 	struct event *again; /* to come back for the rest of an answer */
-	char last[256];	     /* from its event on */
+	char last[256]; /* from its event on */
 	uint64_t begun, heard; /* ms; heard: last sign of life */
-	int json_ok, sse_ok;   /* what the client accepts */
+	int json_ok, sse_ok; /* what the client accepts */
 	struct asker asker;
-	int questions;		     /* with the client now */
-	int retried;	       /* after a 404 */
+	int questions; /* with the client now */
+	int retried; /* after a 404 */
 	int answered;
 	char *uri; /* CALL_SUBSCRIBE and CALL_UNSUBSCRIBE */
 };
@@ -76,7 +76,7 @@ struct call_start {
 	const char *key, *value;
 	int ref;
 	const char *uri; /* CALL_SUBSCRIBE, CALL_UNSUBSCRIBE */
-	int wrap;	 /* CALL_TOOL: see project_wraps */
+	int wrap; /* CALL_TOOL: see project_wraps */
 };
 
 /* Sends the call on its way. The request is answered later, or at once when

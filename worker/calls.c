@@ -134,8 +134,8 @@ call_resource(const struct mcp *m, enum call_kind kind)
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
 	else
-		call_start(m, b, kind, NULL,
-		    kind == CALL_RESOURCE ? NULL : buf);
+		call_start(
+		    m, b, kind, NULL, kind == CALL_RESOURCE ? NULL : buf);
 }
 
 void

@@ -18,12 +18,12 @@
 #include "view.h"
 #include "worker.h"
 
-#define MAGIC	 0x6d677731u
+#define MAGIC    0x6d677731u
 #define MAX_FILE (256 * 1024 * 1024)
-#define SEALS	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define SEALS    (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static int catalog_parse(const uint8_t *, size_t, struct cat_entry **,
-    size_t *);
+static int catalog_parse(
+    const uint8_t *, size_t, struct cat_entry **, size_t *);
 static void catalog_keep(struct cat_entry **, size_t *);
 static void catalog_free(struct cat_entry *, size_t);
 static int write_all(int, const void *, size_t);
@@ -177,8 +177,8 @@ catalog_keep(struct cat_entry **ep, size_t *np)
 }
 
 static int
-catalog_parse(const uint8_t *p, size_t size, struct cat_entry **out,
-    size_t *nout)
+catalog_parse(
+    const uint8_t *p, size_t size, struct cat_entry **out, size_t *nout)
 {
 	struct cat_entry *e;
 	uint32_t head[2], len;
@@ -197,7 +197,8 @@ catalog_parse(const uint8_t *p, size_t size, struct cat_entry **out,
 		memcpy(&len, p, sizeof(len));
 		p += sizeof(len);
 		size -= sizeof(len);
-		if (len > size || wire_decode(&def_cat_entry, &e[i], p, len) == -1)
+		if (len > size ||
+		    wire_decode(&def_cat_entry, &e[i], p, len) == -1)
 			break;
 		p += len;
 		size -= len;

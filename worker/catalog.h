@@ -11,7 +11,13 @@
 #include "json.h"
 #include "wire.h"
 
-enum cat_kind { CAT_TOOLS, CAT_PROMPTS, CAT_RESOURCES, CAT_TEMPLATES, CAT_KINDS };
+enum cat_kind {
+	CAT_TOOLS,
+	CAT_PROMPTS,
+	CAT_RESOURCES,
+	CAT_TEMPLATES,
+	CAT_KINDS
+};
 
 #define CAT_MAX_TOOLS 1000 /* of a kind and backend */
 #define CAT_MAX_ITEM  (1024 * 1024)
@@ -24,15 +30,15 @@ struct cat_item {
 };
 
 #define CAT_NEVER 0 /* not answered since the start */
-#define CAT_UP	  1
+#define CAT_UP    1
 #define CAT_DOWN  2 /* its last lists are served */
 
-#define CAP_TOOLS	0x01
-#define CAP_PROMPTS	0x02
-#define CAP_RESOURCES	0x04
+#define CAP_TOOLS       0x01
+#define CAP_PROMPTS     0x02
+#define CAP_RESOURCES   0x04
 #define CAP_COMPLETIONS 0x08
-#define CAP_LOGGING	0x10
-#define CAP_SUBSCRIBE	0x20
+#define CAP_LOGGING     0x10
+#define CAP_SUBSCRIBE   0x20
 
 struct cat_entry {
 	uint32_t backend;
@@ -58,8 +64,8 @@ int catalog_take(int fd, uint32_t size);
 int catalog_ready(void);
 /* Entry for a backend and class: the class's own, else class 0's, else NULL.
  * *exact: the keeper has no more to say about that class. */
-const struct cat_entry *catalog_find(uint32_t backend, uint8_t class,
-    int *exact);
+const struct cat_entry *catalog_find(
+    uint32_t backend, uint8_t class, int *exact);
 /* Asks the keeper once for a class that is not filled. */
 void catalog_want(uint8_t class);
 /* A new keeper knows nothing of what was asked. */

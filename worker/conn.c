@@ -26,10 +26,10 @@
 #define READ_SIZE     (64 * 1024)
 #define AHEAD_MAX     (64 * 1024) /* pipelined bytes held for a busy client */
 #define BEHIND_MAX    (64 * 1024) /* unsent answers before the next request */
-#define HEAD_TIME     10000	  /* ms for a head, once it has begun */
-#define BODY_TIME     30000	  /* ms without the lowest rate */
-#define BODY_RATE     500	  /* bytes a second */
-#define STALL_TIME    60000	  /* ms in which a client must take something */
+#define HEAD_TIME     10000 /* ms for a head, once it has begun */
+#define BODY_TIME     30000 /* ms without the lowest rate */
+#define BODY_RATE     500 /* bytes a second */
+#define STALL_TIME    60000 /* ms in which a client must take something */
 #define TLS_TIME      10000 /* ms for its handshake */
 #define LINGER_TIME   2000
 #define SMALL_BODY    (64 * 1024) /* what anybody may send */
@@ -84,11 +84,12 @@ conn_listen(int fd, int loopback, struct tls_config *tls)
 	l->fd = fd;
 	l->loopback = loopback;
 	l->tls = tls;
-	event_assign(&l->ev, peer_base(), fd, EV_READ | EV_PERSIST, conn_accept,
-	    l);
+	event_assign(
+	    &l->ev, peer_base(), fd, EV_READ | EV_PERSIST, conn_accept, l);
 	event_add(&l->ev, NULL);
 	if (ticker == NULL) {
-		ticker = event_new(peer_base(), -1, EV_PERSIST, conn_tick, NULL);
+		ticker =
+		    event_new(peer_base(), -1, EV_PERSIST, conn_tick, NULL);
 		if (ticker == NULL)
 			fatalx("out of memory");
 		event_add(ticker, &tv);
@@ -104,8 +105,8 @@ conn_accept(evutil_socket_t lfd, short what, void *arg)
 	int fd;
 
 	(void)what;
-	fd = accept4(lfd, (struct sockaddr *)&ss, &len,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(
+	    lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS) {
 			log_warn("accept");
@@ -128,8 +129,8 @@ conn_limit(void)
 
 	if (worker.conf.connections == 0)
 		return SIZE_MAX;
-	n = worker.conf.connections / (worker.conf.workers ?
-		worker.conf.workers : 1);
+	n = worker.conf.connections /
+	    (worker.conf.workers ? worker.conf.workers : 1);
 	return n ? n : 1;
 }
 
@@ -385,8 +386,8 @@ conn_body(struct conn *c)
 			conn_refuse(c, 413);
 			return -1;
 		}
-		memmove(c->in + end + out, c->in + end + in,
-		    c->inlen - end - in);
+		memmove(
+		    c->in + end + out, c->in + end + in, c->inlen - end - in);
 		c->inlen -= in - out;
 		c->bodylen += out;
 		if (r == CHUNK_MORE)
@@ -474,9 +475,9 @@ conn_done(struct conn *c)
 	c->state = CONN_HEAD;
 	c->head_begun = 0;
 	/* The time between requests begins when the answer is out. */
-	c->deadline = stream_queued(&c->s) > 0 ?
-	    0 :
-	    mono_msec() + worker.conf.keepalive_timeout * 1000;
+	c->deadline = stream_queued(&c->s) > 0
+			  ? 0
+			  : mono_msec() + worker.conf.keepalive_timeout * 1000;
 	if (c->inlen == 0) {
 		free(c->in);
 		c->in = NULL;
@@ -502,8 +503,8 @@ conn_drained(void *arg)
 	else if (c->state == CONN_HEAD) {
 		/* An answer is out, or a TLS handshake has ended. */
 		if (!c->head_begun)
-			c->deadline = mono_msec() +
-			    worker.conf.keepalive_timeout * 1000;
+			c->deadline =
+			    mono_msec() + worker.conf.keepalive_timeout * 1000;
 		if (!c->eof)
 			stream_resume(&c->s);
 		conn_input(c);

@@ -11,13 +11,13 @@
 #include "evlog.h"
 #include "log.h"
 
-#define MAX_EVENTS   256	   /* of a stream */
+#define MAX_EVENTS   256 /* of a stream */
 #define MAX_BYTES    (1024 * 1024) /* of a stream */
 #define MAX_TOTAL    (32 * 1024 * 1024)
 #define KEEP_TIME    (300 * 1000) /* ms after the end */
-#define COMMENT_TIME 15000	  /* ms */
+#define COMMENT_TIME 15000 /* ms */
 #define BACKLOG_MAX  (128 * 1024) /* unread bytes before events wait */
-#define PRIMED	     "2025-11-25" /* first revision with priming events */
+#define PRIMED       "2025-11-25" /* first revision with priming events */
 
 struct event_line {
 	TAILQ_ENTRY(event_line) entry;
@@ -34,12 +34,12 @@ struct evlog {
 	uint64_t seq; /* of the last event */
 	TAILQ_HEAD(, event_line) events;
 	size_t nevents, bytes;
-	uint64_t sent;	    /* number of the last event written to rq */
+	uint64_t sent; /* number of the last event written to rq */
 	struct request *rq; /* NULL: nobody there */
 	const struct evlog_ops *ops;
 	void *arg;
 	uint64_t ended; /* ms; 0: more may come */
-	uint64_t said;	/* ms; last byte */
+	uint64_t said; /* ms; last byte */
 };
 
 static int evlog_keep(struct evlog *, const char *, size_t);
@@ -136,7 +136,7 @@ evlog_keep(struct evlog *l, const char *json, size_t len)
 	l->bytes += e->len;
 	total += e->len;
 	while (l->nevents > MAX_EVENTS ||
-	    (l->bytes > MAX_BYTES && l->nevents > 1)) {
+	       (l->bytes > MAX_BYTES && l->nevents > 1)) {
 		/* A client so far behind has lost events: it starts anew. */
 		if (l->rq != NULL && TAILQ_FIRST(&l->events)->seq > l->sent)
 			evlog_cut(l);
@@ -171,7 +171,7 @@ evlog_flush(struct evlog *l)
 {
 	struct event_line *e;
 
-	TAILQ_FOREACH(e, &l->events, entry) {
+	TAILQ_FOREACH (e, &l->events, entry) {
 		if (e->seq <= l->sent)
 			continue;
 		if (reply_backlog(l->rq) > BACKLOG_MAX)
@@ -286,8 +286,8 @@ evlog_rq_drained(struct request *rq)
 }
 
 int
-evlog_readid(const struct span *s, uint64_t *wid, uint64_t *stream,
-    uint64_t *seq)
+evlog_readid(
+    const struct span *s, uint64_t *wid, uint64_t *stream, uint64_t *seq)
 {
 	char buf[80], extra;
 
@@ -307,7 +307,7 @@ evlog_find(const uint8_t *nonce, uint64_t stream)
 {
 	struct evlog *l;
 
-	TAILQ_FOREACH(l, &logs, entry)
+	TAILQ_FOREACH (l, &logs, entry)
 		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0)
 			return l;
 	return NULL;

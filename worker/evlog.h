@@ -16,9 +16,9 @@ struct evlog;
 
 /* What whoever feeds a stream wants to hear of its client. */
 struct evlog_ops {
-	void (*gone)(void *);	 /* the connection is lost, or too slow */
+	void (*gone)(void *); /* the connection is lost, or too slow */
 	void (*drained)(void *); /* it takes more now */
-	void (*back)(void *);	 /* a client is attached again */
+	void (*back)(void *); /* a client is attached again */
 };
 
 /* A new stream of a session; NULL when memory is out. */
@@ -42,8 +42,8 @@ void evlog_pause(struct evlog *);
 void evlog_end(struct evlog *);
 
 /* Reads an event id; 0 or -1. */
-int evlog_readid(const struct span *, uint64_t *worker, uint64_t *stream,
-    uint64_t *seq);
+int evlog_readid(
+    const struct span *, uint64_t *worker, uint64_t *stream, uint64_t *seq);
 /* The client comes back on rq: replays what followed seq and goes on. -1 (rq
  * untouched): no such stream of this session. */
 int evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,

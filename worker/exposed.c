@@ -72,8 +72,7 @@ static int show_tool(uint32_t, const struct rules *, const struct tool *);
 static int show_drops(uint32_t, const char *, const struct drops *);
 static size_t hold(const struct conf_endpoint *, struct held *);
 static int by_uri(const void *, const void *);
-static int show_resources(uint32_t, const char *,
-    const struct conf_endpoint *);
+static int show_resources(uint32_t, const char *, const struct conf_endpoint *);
 
 static TAILQ_HEAD(, rules) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t current; /* generation in force */

@@ -14,7 +14,7 @@
 #define FORM_MAX_PARAMS 64
 
 struct form_param {
-	char *name;  /* decoded, NUL-terminated */
+	char *name; /* decoded, NUL-terminated */
 	char *value; /* never NULL */
 };
 struct form {
@@ -24,7 +24,7 @@ struct form {
 	size_t size;
 };
 
-#define FORM_BAD  (-1) /* bad escape, NUL byte, no UTF-8, too many, no memory */
+#define FORM_BAD   (-1) /* bad escape, NUL byte, no UTF-8, too many, no memory */
 #define FORM_TWICE (-2) /* some parameter other than resource came twice */
 
 /* 0, or one of the above; form_free is due only after 0. */

@@ -44,7 +44,7 @@ struct getstream {
 	uint64_t gone; /* ms since there is no client; 0: there is */
 	uint8_t before[CAT_KINDS][DIGEST_LEN]; /* lists of the last catalog */
 	int known; /* before is filled */
-	int changed;   /* bits of enum cat_kind to tell */
+	int changed; /* bits of enum cat_kind to tell */
 	int questions;
 	LIST_HEAD(, feed) feeds;
 };
@@ -65,8 +65,8 @@ static LIST_HEAD(, getstream) streams = LIST_HEAD_INITIALIZER(streams);
 static const char *const notes[] = {"tools", "prompts", "resources"};
 
 void
-getstream_begin(struct request *rq, const struct proof *proof,
-    const struct session *s)
+getstream_begin(
+    struct request *rq, const struct proof *proof, const struct session *s)
 {
 	const struct span *last = http_get(&rq->head, HDR_LAST_EVENT_ID);
 	struct getstream *g;
@@ -83,8 +83,8 @@ getstream_begin(struct request *rq, const struct proof *proof,
 		if (wid == worker.id) {
 			if (evlog_resume(s->nonce, stream, seq, rq) == 0)
 				return;
-		} else if (!rq->resumed &&
-		    resume_elsewhere(rq, s->nonce, wid, stream, seq) == 0)
+		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, wid,
+					       stream, seq) == 0)
 			return;
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL ||
@@ -123,7 +123,7 @@ stream_find(const uint8_t *nonce)
 {
 	struct getstream *g;
 
-	LIST_FOREACH(g, &streams, entry)
+	LIST_FOREACH (g, &streams, entry)
 		if (memcmp(g->nonce, nonce, ID_LEN) == 0)
 			return g;
 	return NULL;
@@ -164,7 +164,7 @@ getstream_release(const struct k_claim *m)
 {
 	struct getstream *g;
 
-	LIST_FOREACH(g, &streams, entry)
+	LIST_FOREACH (g, &streams, entry)
 		if (evlog_id(g->log) == m->stream &&
 		    memcmp(g->nonce, m->nonce, ID_LEN) == 0) {
 			stream_end(g);
@@ -191,7 +191,7 @@ getstream_upstream(const struct k_lease *l)
 			return;
 		session = us->session;
 	}
-	LIST_FOREACH(f, &g->feeds, entry) {
+	LIST_FOREACH (f, &g->feeds, entry) {
 		if (watch_backend(f->watch) != b)
 			continue;
 		if (strcmp(watch_session(f->watch), session) == 0 &&
@@ -257,8 +257,10 @@ feed_message(void *arg, const char *json, size_t len)
 			(void)keeperc_lists(f->asker.backend->conf.id);
 		else if ((strcmp(r.method, "notifications/message") == 0 &&
 			     level_passes(f->stream->nonce, &r)) ||
-		    strcmp(r.method, "notifications/resources/updated") == 0 ||
-		    strcmp(r.method, "notifications/elicitation/complete") == 0)
+			 strcmp(r.method, "notifications/resources/updated") ==
+			     0 ||
+			 strcmp(r.method,
+			     "notifications/elicitation/complete") == 0)
 			(void)evlog_send(f->stream->log, json, len);
 		break;
 	default:
@@ -272,7 +274,7 @@ getstream_reclaim(void)
 {
 	struct getstream *g;
 
-	LIST_FOREACH(g, &streams, entry)
+	LIST_FOREACH (g, &streams, entry)
 		stream_claim(g);
 }
 
@@ -300,13 +302,14 @@ getstreams_after(void)
 	struct getstream *g;
 	int k, known;
 
-	LIST_FOREACH(g, &streams, entry) {
+	LIST_FOREACH (g, &streams, entry) {
 		known = g->known;
 		lists_digest(g, now);
 		for (k = 0; known && g->known && k < CAT_KINDS; k++)
 			if (memcmp(now[k], g->before[k], DIGEST_LEN) != 0)
-				g->changed |= 1 << (k == CAT_TEMPLATES ?
-					CAT_RESOURCES : k);
+				g->changed |=
+				    1
+				    << (k == CAT_TEMPLATES ? CAT_RESOURCES : k);
 		if (g->known)
 			memcpy(g->before, now, sizeof(now));
 	}
@@ -319,7 +322,7 @@ getstreams_tell(void)
 	struct json_buf b = {0};
 	size_t k;
 
-	LIST_FOREACH(g, &streams, entry) {
+	LIST_FOREACH (g, &streams, entry) {
 		for (k = 0; k < sizeof(notes) / sizeof(notes[0]); k++) {
 			if (!(g->changed & 1 << k))
 				continue;
@@ -381,7 +384,7 @@ getstreams_of(const char *subject)
 	struct getstream *g;
 	size_t n = 0;
 
-	LIST_FOREACH(g, &streams, entry)
+	LIST_FOREACH (g, &streams, entry)
 		n += strcmp(g->subject, subject) == 0;
 	return n;
 }

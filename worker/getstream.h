@@ -11,8 +11,8 @@
 #include "proto.h"
 
 /* GET on an endpoint: opens or resumes (Last-Event-ID). */
-void getstream_begin(struct request *, const struct proof *,
-    const struct session *);
+void getstream_begin(
+    struct request *, const struct proof *, const struct session *);
 /* From the keeper: another stream of this session is newer. */
 void getstream_release(const struct k_claim *);
 /* From the keeper: an upstream session there is, or a new one. */

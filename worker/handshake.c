@@ -29,9 +29,9 @@ struct handshake {
 	char session[512];
 	char revision[16];
 	struct oldsse *old; /* being opened */
-	int fell;	    /* back to HTTP+SSE, or back from it: only once */
-	int status;	    /* that the POST was answered with */
-	int kept;	    /* the session is somebody else's now */
+	int fell; /* back to HTTP+SSE, or back from it: only once */
+	int status; /* that the POST was answered with */
+	int kept; /* the session is somebody else's now */
 	const char *error;
 	void (*cb)(void *, const struct handshake_result *);
 	void *arg;
@@ -102,15 +102,15 @@ hs_initialize(uint8_t class, size_t *len)
 		json_puts(&b, sep);
 		json_puts(&b, "\"roots\":{}");
 	}
-	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":\"" MCPGWD_VERSION "\"}}}");
+	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":"
+		      "\"" MCPGWD_VERSION "\"}}}");
 	return json_buf_take(&b, len);
 }
 
 static int
 hs_send(struct handshake *h)
 {
-	struct upreq_head head = {"POST", h->session, h->revision, NULL,
-	    NULL};
+	struct upreq_head head = {"POST", h->session, h->revision, NULL, NULL};
 
 	h->up = upstream_send(h->backend, &head, h->body, h->bodylen, &ops, h);
 	return h->up == NULL ? -1 : 0;

@@ -10,9 +10,9 @@ struct handshake;
 struct handshake_result {
 	const char *error; /* NULL, or why not, for the log and the user */
 	enum { HS_OK, HS_DOWN, HS_REFUSED, HS_BAD } kind;
-	const char *session;  /* "" when the backend keeps none */
+	const char *session; /* "" when the backend keeps none */
 	const char *revision; /* negotiated */
-	const char *result;   /* the InitializeResult, JSON */
+	const char *result; /* the InitializeResult, JSON */
 	size_t resultlen;
 };
 

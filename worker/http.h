@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #define HTTP_MAX_HEADERS 100
-#define HTTP_MAX_LINE	 8192
-#define HTTP_MAX_HEAD	 (32 * 1024)
+#define HTTP_MAX_LINE    8192
+#define HTTP_MAX_HEAD    (32 * 1024)
 
 struct span {
 	const char *p;
@@ -66,9 +66,9 @@ struct http_head {
 	/* request */
 	enum http_method method;
 	struct span target; /* as sent */
-	struct span path;   /* up to '?', as sent */
-	struct span query;  /* after '?', or p == NULL */
-	struct span host;   /* value of the one Host header */
+	struct span path; /* up to '?', as sent */
+	struct span query; /* after '?', or p == NULL */
+	struct span host; /* value of the one Host header */
 	/* response */
 	int status;
 	/* both */

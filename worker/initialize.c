@@ -29,8 +29,8 @@ mcp_initialize(struct request *rq, const struct proof *proof, struct rpc *r)
 	char *sealed;
 
 	if (v == NULL || v->type != JSON_STRING) {
-		mcp_error(rq, 200, &r->id, RPC_PARAMS,
-		    "protocolVersion is missing");
+		mcp_error(
+		    rq, 200, &r->id, RPC_PARAMS, "protocolVersion is missing");
 		return;
 	}
 	/* Only in the first moments after a start. */
@@ -84,11 +84,11 @@ init_string(const struct json_span *object, const char *key, size_t max)
 	size_t n;
 
 	if (object == NULL || object->type != JSON_OBJECT ||
-	    json_member(object, key, &v) == -1 ||
-	    (s = json_strdup(&v)) == NULL)
+	    json_member(object, key, &v) == -1 || (s = json_strdup(&v)) == NULL)
 		return strdup("");
 	if ((n = strlen(s)) > max) {
-		for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+		for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80;
+		     n--)
 			;
 		s[n] = '\0';
 	}
@@ -156,7 +156,8 @@ init_caps(struct json_buf *b, uint32_t caps)
 		json_puts(b, ",\"prompts\":{\"listChanged\":true}");
 	if (caps & CAP_RESOURCES) {
 		json_puts(b, ",\"resources\":{\"listChanged\":true");
-		json_puts(b, caps & CAP_SUBSCRIBE ? ",\"subscribe\":true}" : "}");
+		json_puts(
+		    b, caps & CAP_SUBSCRIBE ? ",\"subscribe\":true}" : "}");
 	}
 	if (caps & CAP_COMPLETIONS)
 		json_puts(b, ",\"completions\":{}");

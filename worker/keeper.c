@@ -52,8 +52,8 @@ static void on_trouble(struct peer *, uint32_t, void *, int);
 static void on_class(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
 static void is_old(void *, uint32_t, const char *, const char *);
-static void tell_old(const uint8_t *, uint32_t, const struct msgdef *,
-    const void *);
+static void tell_old(
+    const uint8_t *, uint32_t, const struct msgdef *, const void *);
 static void on_ack(struct peer *, uint32_t, void *, int);
 static void on_claim(struct peer *, uint32_t, void *, int);
 static void on_lists(struct peer *, uint32_t, void *, int);
@@ -70,36 +70,36 @@ static void resolver_gone(struct peer *);
 static void on_tick(evutil_socket_t, short, void *);
 
 static const struct peer_rule master_rules[] = {
-	{M_PREPARE, &def_m_gen, PEER_ANY, 0, on_prepare},
-	{M_CONF_KEEPER, &def_conf_keeper, PEER_ANY, 0, on_conf},
-	{M_CONF_BACKEND, &def_conf_backend, PEER_ANY, 0, on_conf_backend},
-	{M_CONF_ENDPOINT, &def_conf_endpoint, PEER_ANY, 0, on_conf_endpoint},
-	{M_CONF_END, &def_m_gen, PEER_ANY, 0, on_conf_end},
-	{M_COMMIT, &def_m_gen, PEER_ANY, 0, on_commit},
-	{M_FORGET, &def_m_gen, PEER_ANY, 0, on_forget},
-	{M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
-	{M_REAPED, &def_m_reaped, PEER_ANY, 0, on_reaped},
-	{M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
-	{M_CTL, &def_ctl_req, PEER_ANY, 0, on_ctl},
+    {M_PREPARE, &def_m_gen, PEER_ANY, 0, on_prepare},
+    {M_CONF_KEEPER, &def_conf_keeper, PEER_ANY, 0, on_conf},
+    {M_CONF_BACKEND, &def_conf_backend, PEER_ANY, 0, on_conf_backend},
+    {M_CONF_ENDPOINT, &def_conf_endpoint, PEER_ANY, 0, on_conf_endpoint},
+    {M_CONF_END, &def_m_gen, PEER_ANY, 0, on_conf_end},
+    {M_COMMIT, &def_m_gen, PEER_ANY, 0, on_commit},
+    {M_FORGET, &def_m_gen, PEER_ANY, 0, on_forget},
+    {M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
+    {M_REAPED, &def_m_reaped, PEER_ANY, 0, on_reaped},
+    {M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
+    {M_CTL, &def_ctl_req, PEER_ANY, 0, on_ctl},
 };
 static const struct peer_rule worker_rules[] = {
-	{K_ACK, &def_k_catalog, PEER_ANY, 0, on_ack},
-	{K_CLASS, &def_k_class, PEER_ANY, 0, on_class},
-	{K_LEASE, &def_k_lease, PEER_ANY, 0, on_lease},
-	{K_PUT, &def_k_lease, PEER_ANY, 0, on_put},
-	{K_FAIL, &def_k_lease, PEER_ANY, 0, on_fail},
-	{K_END, &def_k_end, PEER_ANY, 0, on_end},
-	{K_TROUBLE, &def_k_trouble, PEER_ANY, 0, on_trouble},
-	{K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
-	{K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
-	{K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
-	{K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
-	{K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
-	{K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
-	{K_RESUME, &def_k_resume, PEER_ANY, 0, on_resume},
+    {K_ACK, &def_k_catalog, PEER_ANY, 0, on_ack},
+    {K_CLASS, &def_k_class, PEER_ANY, 0, on_class},
+    {K_LEASE, &def_k_lease, PEER_ANY, 0, on_lease},
+    {K_PUT, &def_k_lease, PEER_ANY, 0, on_put},
+    {K_FAIL, &def_k_lease, PEER_ANY, 0, on_fail},
+    {K_END, &def_k_end, PEER_ANY, 0, on_end},
+    {K_TROUBLE, &def_k_trouble, PEER_ANY, 0, on_trouble},
+    {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+    {K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
+    {K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
+    {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
+    {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+    {K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
+    {K_RESUME, &def_k_resume, PEER_ANY, 0, on_resume},
 };
 static const struct peer_rule resolver_rules[] = {
-	{R_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
+    {R_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
 };
 static const struct peer_class worker_class = {"worker", worker_rules,
     sizeof(worker_rules) / sizeof(worker_rules[0]), 1, worker_gone, worker_bad};
@@ -109,7 +109,7 @@ static const struct peer_class resolver_class = {
 static LIST_HEAD(, link) links = LIST_HEAD_INITIALIZER(links);
 static struct peer *resolver;
 static uint32_t preparing; /* generation whose slice is coming */
-static uint64_t told;	   /* catalog whose changes clients know of */
+static uint64_t told; /* catalog whose changes clients know of */
 
 void
 keeper_main(const struct m_start *start)
@@ -119,8 +119,8 @@ keeper_main(const struct m_start *start)
 
 	tls_init();
 	priv_drop(start);
-	master_open(master_rules,
-	    sizeof(master_rules) / sizeof(master_rules[0]));
+	master_open(
+	    master_rules, sizeof(master_rules) / sizeof(master_rules[0]));
 	tick = event_new(peer_base(), -1, EV_PERSIST, on_tick, NULL);
 	if (tick == NULL)
 		fatalx("out of memory");
@@ -209,8 +209,8 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 	if (m->role == ROLE_RESOLVER) {
 		if (resolver != NULL)
 			peer_free(resolver);
-		resolver = peer_new(fd, &resolver_class, ROLE_RESOLVER, 0, 0,
-		    NULL);
+		resolver =
+		    peer_new(fd, &resolver_class, ROLE_RESOLVER, 0, 0, NULL);
 		shelf_unresolved();
 		return;
 	}
@@ -219,8 +219,8 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 		close(fd);
 		return;
 	}
-	l->peer = peer_new(fd, &worker_class, ROLE_WORKER, m->worker, m->gen,
-	    l);
+	l->peer =
+	    peer_new(fd, &worker_class, ROLE_WORKER, m->worker, m->gen, l);
 	if (l->peer == NULL) {
 		free(l);
 		return;
@@ -339,7 +339,7 @@ keeper_acked(void)
 
 	if (told == m.version)
 		return;
-	LIST_FOREACH(l, &links, entry)
+	LIST_FOREACH (l, &links, entry)
 		if (l->catalog < m.version)
 			return;
 	told = m.version;
@@ -422,7 +422,7 @@ link_find(uint64_t wid)
 {
 	struct link *l;
 
-	LIST_FOREACH(l, &links, entry)
+	LIST_FOREACH (l, &links, entry)
 		if (peer_id(l->peer) == wid)
 			return l->peer;
 	return NULL;
@@ -460,11 +460,11 @@ on_relay(struct peer *p, uint32_t id, void *msg, int fd)
 
 	(void)id;
 	(void)fd;
-	LIST_FOREACH(l, &links, entry)
+	LIST_FOREACH (l, &links, entry)
 		if (l->peer != p &&
 		    (m->worker == 0 || m->worker == peer_id(l->peer)))
-			(void)peer_send(l->peer, K_RELAY, 0, &def_k_relay, m,
-			    -1);
+			(void)peer_send(
+			    l->peer, K_RELAY, 0, &def_k_relay, m, -1);
 }
 
 static void
@@ -482,9 +482,8 @@ keeper_all(uint32_t type, const struct msgdef *def, const void *msg, int fd)
 	struct link *l;
 	int copy = -1;
 
-	LIST_FOREACH(l, &links, entry) {
-		if (fd != -1 &&
-		    (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+	LIST_FOREACH (l, &links, entry) {
+		if (fd != -1 && (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
 			log_warn("catalog");
 			return;
 		}
@@ -497,9 +496,9 @@ keeper_all(uint32_t type, const struct msgdef *def, const void *msg, int fd)
 int
 keeper_resolve(const struct r_resolve *r)
 {
-	return resolver == NULL ?
-	    -1 :
-	    peer_send(resolver, R_RESOLVE, 0, &def_r_resolve, r, -1);
+	return resolver == NULL
+		   ? -1
+		   : peer_send(resolver, R_RESOLVE, 0, &def_r_resolve, r, -1);
 }
 
 static void

@@ -37,20 +37,20 @@ static void on_nopipe(struct peer *, uint32_t, void *, int);
 static int tell(uint32_t, uint32_t, const struct msgdef *, const void *);
 
 static const struct peer_rule rules[] = {
-	{K_CATALOG, &def_k_catalog, PEER_ANY, 1, on_catalog},
-	{K_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
-	{K_SESSION, &def_k_session, PEER_ANY, 0, on_session},
-	{K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
-	{K_RELEASE, &def_k_claim, PEER_ANY, 0, on_release},
-	{K_OPEN, &def_k_lease, PEER_ANY, 0, on_open},
-	{K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
-	{K_DONE, NULL, PEER_ANY, 0, on_done},
-	{K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
-	{K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
-	{K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
-	{K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
-	{K_PIPE, NULL, PEER_ANY, 1, on_pipe},
-	{K_NOPIPE, NULL, PEER_ANY, 0, on_nopipe},
+    {K_CATALOG, &def_k_catalog, PEER_ANY, 1, on_catalog},
+    {K_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
+    {K_SESSION, &def_k_session, PEER_ANY, 0, on_session},
+    {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+    {K_RELEASE, &def_k_claim, PEER_ANY, 0, on_release},
+    {K_OPEN, &def_k_lease, PEER_ANY, 0, on_open},
+    {K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
+    {K_DONE, NULL, PEER_ANY, 0, on_done},
+    {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
+    {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+    {K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
+    {K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
+    {K_PIPE, NULL, PEER_ANY, 1, on_pipe},
+    {K_NOPIPE, NULL, PEER_ANY, 0, on_nopipe},
 };
 static const struct peer_class keeper_class = {
     "keeper", rules, sizeof(rules) / sizeof(rules[0]), 1, keeper_gone, NULL};

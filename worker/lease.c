@@ -12,9 +12,9 @@
 #include "oldsse.h"
 #include "soft.h"
 
-#define BUCKETS	    4096
+#define BUCKETS     4096
 #define MAX_ENTRIES 65536
-#define LEASE_TIME  15000	 /* ms */
+#define LEASE_TIME  15000 /* ms */
 #define IDLE_TIME   (1800 * 1000) /* ms */
 
 struct waiter {
@@ -61,7 +61,7 @@ lease_find(const uint8_t *nonce, uint32_t backend)
 {
 	struct lease *l;
 
-	LIST_FOREACH(l, &table[hash(nonce)], entry)
+	LIST_FOREACH (l, &table[hash(nonce)], entry)
 		if (l->backend == backend &&
 		    memcmp(l->nonce, nonce, ID_LEN) == 0)
 			return l;
@@ -234,14 +234,13 @@ lease_open(const struct lease *l)
 }
 
 void
-lease_each(const uint8_t nonce[ID_LEN], void (*cb)(void *, uint32_t,
-    const char *, const char *), void *arg)
+lease_each(const uint8_t nonce[ID_LEN],
+    void (*cb)(void *, uint32_t, const char *, const char *), void *arg)
 {
 	struct lease *l;
 
-	LIST_FOREACH(l, &table[hash(nonce)], entry)
-		if (l->session != NULL &&
-		    memcmp(l->nonce, nonce, ID_LEN) == 0)
+	LIST_FOREACH (l, &table[hash(nonce)], entry)
+		if (l->session != NULL && memcmp(l->nonce, nonce, ID_LEN) == 0)
 			cb(arg, l->backend, l->session, l->revision);
 }
 
@@ -252,7 +251,7 @@ lease_walk(void (*cb)(void *, const uint8_t *, uint64_t), void *arg)
 	size_t i;
 
 	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH(l, &table[i], entry)
+		LIST_FOREACH (l, &table[i], entry)
 			if (l->session != NULL)
 				cb(arg, l->nonce, l->used);
 }
@@ -262,7 +261,7 @@ lease_claimed(const uint8_t nonce[ID_LEN])
 {
 	struct lease *l;
 
-	LIST_FOREACH(l, &table[hash(nonce)], entry)
+	LIST_FOREACH (l, &table[hash(nonce)], entry)
 		if (memcmp(l->nonce, nonce, ID_LEN) == 0)
 			lease_open(l);
 }
@@ -332,7 +331,7 @@ lease_gone(struct peer *p)
 		for (l = LIST_FIRST(&table[i]); l != NULL; l = next) {
 			next = LIST_NEXT(l, entry);
 			for (w = TAILQ_FIRST(&l->waiters); w != NULL;
-			    w = wnext) {
+			     w = wnext) {
 				wnext = TAILQ_NEXT(w, entry);
 				if (w->peer != p)
 					continue;
@@ -369,7 +368,7 @@ lease_count(uint32_t backend)
 	size_t i, n = 0;
 
 	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH(l, &table[i], entry)
+		LIST_FOREACH (l, &table[i], entry)
 			n += l->backend == backend && l->session != NULL;
 	return n;
 }

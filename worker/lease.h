@@ -21,12 +21,14 @@ void lease_gone(struct peer *);
 /* A worker has the client's GET stream now: it is told of every session. */
 void lease_claimed(const uint8_t nonce[ID_LEN]);
 /* Calls cb for each upstream session of a client session. */
-void lease_each(const uint8_t nonce[ID_LEN], void (*cb)(void *,
-    uint32_t backend, const char *session, const char *revision), void *arg);
+void lease_each(const uint8_t nonce[ID_LEN],
+    void (*cb)(
+	void *, uint32_t backend, const char *session, const char *revision),
+    void *arg);
 /* Calls cb for every upstream session there is; used is when the keeper heard
  * of it last, by mono_msec. */
-void lease_walk(void (*cb)(void *, const uint8_t *nonce, uint64_t used),
-    void *arg);
+void lease_walk(
+    void (*cb)(void *, const uint8_t *nonce, uint64_t used), void *arg);
 /* Each second: leases that ran out, sessions nobody has used. */
 void lease_tick(void);
 size_t lease_count(uint32_t backend);

@@ -25,15 +25,15 @@ static struct known *known_slot(const uint8_t *);
 static void pending_gone(struct request *);
 static void pending_finish(struct pending *, int);
 
-static const char *const levels[NLEVELS] = {"debug", "info", "notice", "warning",
-    "error", "critical", "alert", "emergency"};
+static const char *const levels[NLEVELS] = {"debug", "info", "notice",
+    "warning", "error", "critical", "alert", "emergency"};
 
 /* What the keeper has told, by nonce; the random first bytes are the place. A
  * session that loses its place to another is sent every line. */
 static struct known {
 	uint8_t nonce[ID_LEN];
 	int level; /* index plus one; 0: free */
-} *known;
+} * known;
 
 static TAILQ_HEAD(, pending) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t next_id;
@@ -54,8 +54,7 @@ known_slot(const uint8_t *nonce)
 {
 	uint32_t h;
 
-	if (known == NULL &&
-	    (known = calloc(NKNOWN, sizeof(*known))) == NULL)
+	if (known == NULL && (known = calloc(NKNOWN, sizeof(*known))) == NULL)
 		return NULL;
 	memcpy(&h, nonce, sizeof(h));
 	return &known[h % NKNOWN];
@@ -84,7 +83,7 @@ level_passes(const uint8_t nonce[ID_LEN], const struct rpc *r)
 		return 1;
 	k = known_slot(nonce);
 	return k->level == 0 || memcmp(k->nonce, nonce, ID_LEN) != 0 ||
-	    n + 1 >= k->level;
+	       n + 1 >= k->level;
 }
 
 void
@@ -151,7 +150,7 @@ level_done(uint32_t id)
 {
 	struct pending *p;
 
-	TAILQ_FOREACH(p, &all, entry)
+	TAILQ_FOREACH (p, &all, entry)
 		if (p->id == id) {
 			pending_finish(p, 1);
 			return;

@@ -44,8 +44,8 @@ list(const struct mcp *m, enum cat_kind kind)
 	size_t len;
 
 	if (rpc_param(m->rpc, "cursor") != NULL) {
-		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
-		    "invalid cursor");
+		mcp_error(
+		    m->rq, 200, &m->rpc->id, RPC_PARAMS, "invalid cursor");
 		return;
 	}
 	/* A client with capabilities that no backend has been asked with yet

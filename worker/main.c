@@ -37,8 +37,8 @@ base_new(void)
 	struct event_base *base = NULL;
 
 	if (cfg != NULL) {
-		event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK |
-			EVENT_BASE_FLAG_IGNORE_ENV);
+		event_config_set_flag(
+		    cfg, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 		base = event_base_new_with_config(cfg);
 		event_config_free(cfg);
 	}

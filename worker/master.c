@@ -21,8 +21,8 @@ master_open(const struct peer_rule *rules, size_t n)
 {
 	master_class.rules = rules;
 	master_class.nrules = n;
-	master = peer_new(PROTO_CONTROL_FD, &master_class, ROLE_MASTER, 0, 0,
-	    NULL);
+	master =
+	    peer_new(PROTO_CONTROL_FD, &master_class, ROLE_MASTER, 0, 0, NULL);
 	if (master == NULL)
 		fatalx("out of memory");
 }

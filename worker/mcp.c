@@ -38,16 +38,16 @@ struct deletion {
 
 static void mcp_post(struct request *, const struct proof *);
 static void mcp_one(struct request *, const struct proof *);
-static void mcp_message(struct request *, const struct proof *, struct rpc *,
-    enum rpc_kind);
+static void mcp_message(
+    struct request *, const struct proof *, struct rpc *, enum rpc_kind);
 static void mcp_waited(void *);
 static void mcp_wait_gone(struct request *);
 static void mcp_get(struct request *, const struct proof *);
 static void mcp_delete(struct request *, const struct proof *);
 static void mcp_deleted(void *, void *);
 static void mcp_delete_gone(struct request *);
-static const struct session *mcp_session(struct request *,
-    const struct proof *, const struct json_span *);
+static const struct session *mcp_session(
+    struct request *, const struct proof *, const struct json_span *);
 static int mcp_version(struct request *, const struct json_span *);
 static int mcp_media(struct request *);
 static void mcp_ping(const struct mcp *);
@@ -55,20 +55,20 @@ static void mcp_roots(const struct mcp *);
 static void mcp_accepted(const struct mcp *);
 
 static const struct method methods[] = {
-	{"ping", RPC_REQUEST, mcp_ping},
-	{"tools/list", RPC_REQUEST, mcp_tools_list},
-	{"tools/call", RPC_REQUEST, mcp_tools_call},
-	{"resources/list", RPC_REQUEST, mcp_resources_list},
-	{"resources/templates/list", RPC_REQUEST, mcp_templates_list},
-	{"resources/read", RPC_REQUEST, mcp_resources_read},
-	{"prompts/list", RPC_REQUEST, mcp_prompts_list},
-	{"prompts/get", RPC_REQUEST, mcp_prompts_get},
-	{"completion/complete", RPC_REQUEST, mcp_complete},
-	{"logging/setLevel", RPC_REQUEST, mcp_set_level},
-	{"resources/subscribe", RPC_REQUEST, mcp_subscribe},
-	{"resources/unsubscribe", RPC_REQUEST, mcp_unsubscribe},
-	{"notifications/cancelled", RPC_NOTIFICATION, mcp_cancelled},
-	{"notifications/roots/list_changed", RPC_NOTIFICATION, mcp_roots},
+    {"ping", RPC_REQUEST, mcp_ping},
+    {"tools/list", RPC_REQUEST, mcp_tools_list},
+    {"tools/call", RPC_REQUEST, mcp_tools_call},
+    {"resources/list", RPC_REQUEST, mcp_resources_list},
+    {"resources/templates/list", RPC_REQUEST, mcp_templates_list},
+    {"resources/read", RPC_REQUEST, mcp_resources_read},
+    {"prompts/list", RPC_REQUEST, mcp_prompts_list},
+    {"prompts/get", RPC_REQUEST, mcp_prompts_get},
+    {"completion/complete", RPC_REQUEST, mcp_complete},
+    {"logging/setLevel", RPC_REQUEST, mcp_set_level},
+    {"resources/subscribe", RPC_REQUEST, mcp_subscribe},
+    {"resources/unsubscribe", RPC_REQUEST, mcp_unsubscribe},
+    {"notifications/cancelled", RPC_NOTIFICATION, mcp_cancelled},
+    {"notifications/roots/list_changed", RPC_NOTIFICATION, mcp_roots},
 };
 
 void
@@ -144,8 +144,8 @@ mcp_media(struct request *rq)
 	size_t n;
 
 	for (n = 0; ct != NULL && n < ct->len && ct->p[n] != ';' &&
-	    ct->p[n] != ' ' && ct->p[n] != '\t';
-	    n++)
+		    ct->p[n] != ' ' && ct->p[n] != '\t';
+	     n++)
 		;
 	if (ct == NULL || n != 16 ||
 	    strncasecmp(ct->p, "application/json", n) != 0) {
@@ -218,8 +218,8 @@ mcp_message(struct request *rq, const struct proof *proof, struct rpc *r,
 	    mcp_version(rq, &r->id) == -1)
 		return;
 	if (kind == RPC_RESPONSE) {
-		if (question_response(m.session->nonce, r, rq->body,
-			rq->bodylen) == -1)
+		if (question_response(
+			m.session->nonce, r, rq->body, rq->bodylen) == -1)
 			reply_unavailable(rq, 1);
 		else
 			reply_empty(rq, 202);
@@ -239,8 +239,8 @@ mcp_message(struct request *rq, const struct proof *proof, struct rpc *r,
 
 /* NULL: the request has been answered. */
 static const struct session *
-mcp_session(struct request *rq, const struct proof *proof,
-    const struct json_span *id)
+mcp_session(
+    struct request *rq, const struct proof *proof, const struct json_span *id)
 {
 	const struct span *v = http_get(&rq->head, HDR_MCP_SESSION_ID);
 	const struct session *s;

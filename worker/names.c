@@ -18,7 +18,8 @@ static int
 legal(unsigned char c, int dot)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '-' || (dot && c == '.');
+	       (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+	       (dot && c == '.');
 }
 
 int

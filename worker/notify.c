@@ -14,8 +14,8 @@
 #include "splice.h"
 #include "upstream.h"
 
-#define NOTE_TIME   10	 /* s */
-#define MAX_FLYING  16	 /* of one backend at a time */
+#define NOTE_TIME   10 /* s */
+#define MAX_FLYING  16 /* of one backend at a time */
 #define MAX_WAITING 1024 /* of one backend, behind those */
 
 struct note {
@@ -106,7 +106,7 @@ note_next(struct backend *b)
 {
 	struct note *n;
 
-	TAILQ_FOREACH(n, &waiting, entry)
+	TAILQ_FOREACH (n, &waiting, entry)
 		if (n->backend == b)
 			break;
 	if (n == NULL)
@@ -194,8 +194,8 @@ notify_cancelled(const struct call *c)
 	json_putstr(&b, id);
 	json_puts(&b, "}}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
-		notify_post(c->backend, "POST", c->session, c->revision, body,
-		    len);
+		notify_post(
+		    c->backend, "POST", c->session, c->revision, body, len);
 }
 
 /* Passed on as they are; the parser has refused anything that could end a

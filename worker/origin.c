@@ -121,8 +121,7 @@ cidr_match(const char *cidr, const char *addr)
 	if ((slash = strchr(buf, '/')) != NULL)
 		*slash++ = '\0';
 	family = strchr(buf, ':') != NULL ? AF_INET6 : AF_INET;
-	if (inet_pton(family, buf, net) != 1 ||
-	    inet_pton(family, addr, a) != 1)
+	if (inet_pton(family, buf, net) != 1 || inet_pton(family, addr, a) != 1)
 		return 0;
 	full = family == AF_INET6 ? 128 : 32;
 	bits = slash == NULL ? full : atoi(slash);

@@ -32,8 +32,7 @@ policy_refusal(const struct backend *b, const char *tool)
 }
 
 int
-policy_tool(const struct endpoint *e, const struct backend *b,
-    const char *tool)
+policy_tool(const struct endpoint *e, const struct backend *b, const char *tool)
 {
 	(void)e;
 	return policy_refusal(b, tool) == NULL;

@@ -32,10 +32,10 @@ struct probe {
 	struct drops *drops; /* NULL: none */
 	char session[512];
 	char revision[16];
-	int kind;  /* list being asked for; CAT_KINDS: done */
+	int kind; /* list being asked for; CAT_KINDS: done */
 	size_t bytes; /* of all items */
 	int pages; /* of this kind */
-	int got;   /* this page has come */
+	int got; /* this page has come */
 	int borrowed; /* the session is of an earlier probe */
 	char *cursor; /* JSON string, or NULL */
 	char *body;
@@ -66,11 +66,11 @@ static const struct {
 	const char *method, *member, *key;
 	uint32_t cap;
 } lists[CAT_KINDS] = {
-	{"tools/list", "tools", "name", CAP_TOOLS},
-	{"prompts/list", "prompts", "name", CAP_PROMPTS},
-	{"resources/list", "resources", "uri", CAP_RESOURCES},
-	{"resources/templates/list", "resourceTemplates", "uriTemplate",
-	    CAP_RESOURCES},
+    {"tools/list", "tools", "name", CAP_TOOLS},
+    {"prompts/list", "prompts", "name", CAP_PROMPTS},
+    {"resources/list", "resources", "uri", CAP_RESOURCES},
+    {"resources/templates/list", "resourceTemplates", "uriTemplate",
+	CAP_RESOURCES},
 };
 
 struct probe *
@@ -224,8 +224,7 @@ probe_next(struct probe *p)
 static int
 probe_send(struct probe *p)
 {
-	struct upreq_head h = {"POST", p->session, p->revision, NULL,
-	    NULL};
+	struct upreq_head h = {"POST", p->session, p->revision, NULL, NULL};
 	struct json_buf b = {0};
 
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"list\",\"method\":\"");
@@ -271,9 +270,9 @@ probe_absent(const struct probe *p, const struct rpc *r)
 	struct json_span code;
 
 	return p->pages == 0 && r->error != NULL &&
-	    r->error->val.type == JSON_OBJECT &&
-	    json_member(&r->error->val, "code", &code) == 0 &&
-	    code.len == 6 && memcmp(code.p, "-32601", 6) == 0;
+	       r->error->val.type == JSON_OBJECT &&
+	       json_member(&r->error->val, "code", &code) == 0 &&
+	       code.len == 6 && memcmp(code.p, "-32601", 6) == 0;
 }
 
 static void
@@ -325,8 +324,8 @@ probe_drop(struct probe *p, const struct json_span *item, const char *why)
 			n--;
 		name[n] = '\0';
 	}
-	log_debug("backend %s: %s: '%s' is left out: %s",
-	    p->backend->conf.name, lists[p->kind].method, name, why);
+	log_debug("backend %s: %s: '%s' is left out: %s", p->backend->conf.name,
+	    lists[p->kind].method, name, why);
 	if (p->kind != CAT_TOOLS ||
 	    (p->drops == NULL &&
 		(p->drops = calloc(1, sizeof(*p->drops))) == NULL))
@@ -411,7 +410,7 @@ probe_done(void *arg, enum up_result res, int status)
 	else if (p->error != NULL)
 		probe_finish(p, p->error);
 	else if (p->cursor != NULL && ++p->pages < MAX_PAGES &&
-	    p->entry.list[p->kind].n < CAT_MAX_TOOLS) {
+		 p->entry.list[p->kind].n < CAT_MAX_TOOLS) {
 		if (probe_send(p) == -1)
 			probe_finish(p, "can not be asked: out of memory");
 	} else {
@@ -439,8 +438,8 @@ static void
 probe_finish(struct probe *p, const char *why)
 {
 	if (why != NULL && !p->borrowed && *p->session != '\0')
-		notify_post(p->backend, "DELETE", p->session, p->revision, NULL,
-		    0);
+		notify_post(
+		    p->backend, "DELETE", p->session, p->revision, NULL, 0);
 	p->cb(p->arg, why == NULL ? &p->entry : NULL, why);
 	probe_cancel(p);
 }

@@ -25,8 +25,8 @@ struct question {
 };
 
 static int question_allowed(const struct asker *, const struct rpc *);
-static void question_refuse(const struct asker *, const char *, size_t,
-    const char *);
+static void question_refuse(
+    const struct asker *, const char *, size_t, const char *);
 static void question_send(const struct asker *, const char *, size_t,
     const char *, const struct json_span *);
 static void question_free(struct question *);
@@ -64,8 +64,8 @@ question_ask(struct asker *a, const struct rpc *r)
 		return;
 	}
 	if (!question_allowed(a, r) || *a->open >= MAX_QUESTIONS) {
-		question_refuse(a, r->id.p, r->id.len,
-		    "the client can not be asked that");
+		question_refuse(
+		    a, r->id.p, r->id.len, "the client can not be asked that");
 		return;
 	}
 	if ((q = calloc(1, sizeof(*q))) == NULL)
@@ -88,16 +88,16 @@ question_ask(struct asker *a, const struct rpc *r)
 	json_puts(&b, "}");
 	if (b.err || q->backend_id == NULL ||
 	    a->send(a->arg, b.p, b.len) == -1) {
-		question_refuse(a, r->id.p, r->id.len,
-		    "the client can not be asked now");
+		question_refuse(
+		    a, r->id.p, r->id.len, "the client can not be asked now");
 		question_free(q);
 	}
 	json_buf_free(&b);
 }
 
 static void
-question_refuse(const struct asker *a, const char *id, size_t idlen,
-    const char *why)
+question_refuse(
+    const struct asker *a, const char *id, size_t idlen, const char *why)
 {
 	struct json_buf b = {0};
 	struct json_span s;
@@ -133,8 +133,8 @@ question_send(const struct asker *a, const char *id, size_t idlen,
 		json_putspan(&b, value);
 	json_puts(&b, "}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
-		notify_post(a->backend, "POST", a->session, a->revision, body,
-		    len);
+		notify_post(
+		    a->backend, "POST", a->session, a->revision, body, len);
 }
 
 int
@@ -150,12 +150,10 @@ question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
 
 	if (splice_readid(&span, &wid, &id) == -1 || wid != worker.id)
 		return 0;
-	TAILQ_FOREACH(q, &questions, entry)
-		if (q->id == id &&
-		    memcmp(q->asker->nonce, nonce, ID_LEN) == 0)
+	TAILQ_FOREACH (q, &questions, entry)
+		if (q->id == id && memcmp(q->asker->nonce, nonce, ID_LEN) == 0)
 			break;
-	if (q == NULL ||
-	    rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE)
+	if (q == NULL || rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE)
 		return 0;
 	question_send(q->asker, q->backend_id, q->backend_idlen,
 	    r.result ? "result" : "error",
@@ -202,8 +200,8 @@ questions_end(struct asker *a)
 		next = TAILQ_NEXT(q, entry);
 		if (q->asker != a)
 			continue;
-		question_refuse(a, q->backend_id, q->backend_idlen,
-		    "the client has gone");
+		question_refuse(
+		    a, q->backend_id, q->backend_idlen, "the client has gone");
 		question_free(q);
 	}
 }

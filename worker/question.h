@@ -14,8 +14,8 @@
 struct asker {
 	struct backend *backend;
 	const char *session, *revision; /* of the upstream session */
-	const uint8_t *nonce;		/* of the client's session */
-	uint8_t class;			/* what may be asked */
+	const uint8_t *nonce; /* of the client's session */
+	uint8_t class; /* what may be asked */
 	/* Toward the client; -1 if it can not be reached. */
 	int (*send)(void *, const char *json, size_t len);
 	void *arg;

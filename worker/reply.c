@@ -16,8 +16,8 @@
 
 #define REPLY_BACKLOG (256 * 1024) /* of a stream whose client is slow */
 
-static int reply_head(struct request *, int, const char *, int64_t, char *,
-    size_t);
+static int reply_head(
+    struct request *, int, const char *, int64_t, char *, size_t);
 static const char *http_date(void);
 static void add(char *, size_t, size_t *, const char *, const char *);
 static void reply_sent(struct request *, int);
@@ -85,8 +85,8 @@ reply_head(struct request *rq, int status, const char *ctype, int64_t length,
 
 	if (worker.draining)
 		c->close_after = 1;
-	n = snprintf(dst, size, "HTTP/1.1 %d %s\r\n", status,
-	    http_reason(status));
+	n = snprintf(
+	    dst, size, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
 	add(dst, size, &n, "Date", http_date());
 	if (ctype != NULL)
 		add(dst, size, &n, "Content-Type", ctype);
@@ -104,7 +104,7 @@ reply_head(struct request *rq, int status, const char *ctype, int64_t length,
 	if (rq->cors == CORS_ANY)
 		add(dst, size, &n, "Access-Control-Allow-Origin", "*");
 	else if (rq->cors == CORS_ORIGIN &&
-	    (o = http_get(&rq->head, HDR_ORIGIN)) != NULL) {
+		 (o = http_get(&rq->head, HDR_ORIGIN)) != NULL) {
 		if (n + o->len + 64 < size)
 			n += snprintf(dst + n, size - n,
 			    "Access-Control-Allow-Origin: %.*s\r\n",
@@ -115,8 +115,8 @@ reply_head(struct request *rq, int status, const char *ctype, int64_t length,
 		add(dst, size, &n, "Access-Control-Expose-Headers",
 		    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version");
 	if (worker.debug) {
-		snprintf(num, sizeof(num), "%llu",
-		    (unsigned long long)worker.id);
+		snprintf(
+		    num, sizeof(num), "%llu", (unsigned long long)worker.id);
 		add(dst, size, &n, "X-Mcpgw-Worker", num);
 	}
 	if (c->close_after)
@@ -141,8 +141,8 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 	}
 
 	iov[n].iov_base = head;
-	iov[n++].iov_len = reply_head(rq, status, ctype, len, head,
-	    sizeof(head));
+	iov[n++].iov_len =
+	    reply_head(rq, status, ctype, len, head, sizeof(head));
 	if (c->extra != NULL && c->extra->len > 0) {
 		iov[n].iov_base = c->extra->p;
 		iov[n++].iov_len = c->extra->len;
@@ -175,8 +175,8 @@ reply_sent(struct request *rq, int r)
 }
 
 void
-reply_error(struct request *rq, int status, const char *error,
-    const char *description)
+reply_error(
+    struct request *rq, int status, const char *error, const char *description)
 {
 	struct json_buf b = {0};
 
@@ -222,8 +222,8 @@ reply_stream(struct request *rq, int status, const char *ctype)
 	reply_header(rq, "X-Accel-Buffering", "no");
 	rq->streaming = 1;
 	iov[n].iov_base = head;
-	iov[n++].iov_len = reply_head(rq, status, ctype, -1, head,
-	    sizeof(head));
+	iov[n++].iov_len =
+	    reply_head(rq, status, ctype, -1, head, sizeof(head));
 	if (c->extra != NULL) {
 		iov[n].iov_base = c->extra->p;
 		iov[n++].iov_len = c->extra->len;
@@ -256,8 +256,8 @@ reply_chunk(struct request *rq, const void *data, size_t len)
 	memcpy(&iov[n].iov_base, &data, sizeof(data));
 	iov[n++].iov_len = len;
 	if (rq->head.minor == 1) {
-		memcpy(&iov[n].iov_base, &(const char *){"\r\n"},
-		    sizeof(char *));
+		memcpy(
+		    &iov[n].iov_base, &(const char *){"\r\n"}, sizeof(char *));
 		iov[n++].iov_len = 2;
 	}
 	if (stream_sendv(&rq->conn->s, iov, n) == -1)

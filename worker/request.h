@@ -28,8 +28,8 @@ struct request {
 	struct conn *conn;
 	const struct route *route;
 	const struct endpoint *endpoint; /* MCP routes: whose */
-	struct http_head head;		 /* spans into buf */
-	char *buf;			 /* head and body as received */
+	struct http_head head; /* spans into buf */
+	char *buf; /* head and body as received */
 	size_t headlen;
 	const char *body;
 	size_t bodylen;
@@ -38,13 +38,13 @@ struct request {
 	int loopback_listener;
 	int loopback_peer;
 	size_t limit; /* largest body taken, bytes */
-	int cors;      /* set by the router: what Access-Control-* to send */
+	int cors; /* set by the router: what Access-Control-* to send */
 	int streaming; /* reply_stream has been called */
-	int resumed;   /* a stream of another worker has been looked for */
-	int broken;    /* a stream whose socket is gone; reply_end cleans up */
+	int resumed; /* a stream of another worker has been looked for */
+	int broken; /* a stream whose socket is gone; reply_end cleans up */
 	void (*gone)(struct request *);
 	void (*drained)(struct request *); /* a stream's backlog is gone */
-	void *ctx;	  /* the handler's own */
+	void *ctx; /* the handler's own */
 	struct batch *batch; /* a part of it: batch.c collects the answer */
 	LIST_ENTRY(request) part;
 	uint64_t waiting; /* ms: since when it waits for the catalog */
@@ -60,8 +60,8 @@ void reply(struct request *, int status, const char *ctype, const void *body,
     size_t len);
 /* {"error":…,"error_description":…} with the status; description may be NULL.
  * For OAuth endpoints and everything that is not MCP. */
-void reply_error(struct request *, int status, const char *error,
-    const char *description);
+void reply_error(
+    struct request *, int status, const char *error, const char *description);
 /* A status with an empty body. */
 void reply_empty(struct request *, int status);
 /* 503 with Retry-After (authd away, queue full). */

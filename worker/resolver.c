@@ -28,11 +28,11 @@ static void keeper_gone(struct peer *);
 static uint32_t lookup(const char *, struct k_addr *);
 
 static const struct peer_rule master_rules[] = {
-	{M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
-	{M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
+    {M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
+    {M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
 };
 static const struct peer_rule keeper_rules[] = {
-	{R_RESOLVE, &def_r_resolve, PEER_ANY, 0, on_resolve},
+    {R_RESOLVE, &def_r_resolve, PEER_ANY, 0, on_resolve},
 };
 static const struct peer_class keeper_class = {
     "keeper", keeper_rules, 1, 0, keeper_gone, NULL};
@@ -45,8 +45,8 @@ resolver_main(const struct m_start *start)
 	struct addrinfo *ai = NULL;
 
 	priv_drop(start);
-	master_open(master_rules,
-	    sizeof(master_rules) / sizeof(master_rules[0]));
+	master_open(
+	    master_rules, sizeof(master_rules) / sizeof(master_rules[0]));
 	/* Loads what the C library loads on its first use. */
 	if (getaddrinfo("localhost", NULL, NULL, &ai) == 0)
 		freeaddrinfo(ai);

@@ -34,8 +34,8 @@ static TAILQ_HEAD(, resume) resumes = TAILQ_HEAD_INITIALIZER(resumes);
 static uint32_t next_id;
 
 int
-resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
-    uint64_t wid, uint64_t stream, uint64_t seq)
+resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN], uint64_t wid,
+    uint64_t stream, uint64_t seq)
 {
 	struct k_resume m;
 	struct resume *r;
@@ -65,7 +65,7 @@ resume_pipe(uint32_t id, int fd)
 {
 	struct resume *r;
 
-	TAILQ_FOREACH(r, &resumes, entry)
+	TAILQ_FOREACH (r, &resumes, entry)
 		if (r->id == id && !r->open)
 			break;
 	if (r == NULL) {

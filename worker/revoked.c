@@ -13,8 +13,8 @@ struct slot {
 	uint8_t kind; /* 0: free */
 };
 
-static struct slot *revoked_slot(struct slot *, size_t, uint8_t,
-    const uint8_t *);
+static struct slot *revoked_slot(
+    struct slot *, size_t, uint8_t, const uint8_t *);
 static int revoked_rebuild(size_t, int64_t);
 
 static struct slot *table;

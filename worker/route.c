@@ -28,28 +28,28 @@ static int path_is(const struct span *, const char *, int);
 #define WK "/.well-known/"
 
 const struct route routes[] = {
-	{"/health", HTTP_GET, CLASS_OPEN, 0, health},
-	{WK "oauth-protected-resource", HTTP_GET, CLASS_PUBLIC, 1,
-	    oauth_resource_metadata},
-	{WK "oauth-authorization-server", HTTP_GET, CLASS_PUBLIC, 0,
-	    oauth_server_metadata},
-	{WK "openid-configuration", HTTP_GET, CLASS_PUBLIC, 0,
-	    oauth_openid_metadata},
-	{WK "jwks.json", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
-	{"/oauth/jwks", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
-	{"/oauth/register", HTTP_POST, CLASS_PUBLIC, 0, oauth_register},
-	{"/oauth/token", HTTP_POST, CLASS_PUBLIC, 0, oauth_token},
-	{"/oauth/revoke", HTTP_POST, CLASS_PUBLIC, 0, oauth_revoke},
-	{"/oauth/authorize", HTTP_GET | HTTP_POST, CLASS_BROWSER, 0,
-	    oauth_authorize},
-	{"/oauth/style.css", HTTP_GET, CLASS_BROWSER, 0, oauth_style},
-	/* aliases for clients of 2025-03-26, which look at the root */
-	{"/jwks", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
-	{"/register", HTTP_POST, CLASS_PUBLIC, 0, oauth_register},
-	{"/token", HTTP_POST, CLASS_PUBLIC, 0, oauth_token},
-	{"/revoke", HTTP_POST, CLASS_PUBLIC, 0, oauth_revoke},
-	{"/authorize", HTTP_GET | HTTP_POST, CLASS_BROWSER, 0, oauth_authorize},
-	{NULL, 0, 0, 0, NULL},
+    {"/health", HTTP_GET, CLASS_OPEN, 0, health},
+    {WK "oauth-protected-resource", HTTP_GET, CLASS_PUBLIC, 1,
+	oauth_resource_metadata},
+    {WK "oauth-authorization-server", HTTP_GET, CLASS_PUBLIC, 0,
+	oauth_server_metadata},
+    {WK "openid-configuration", HTTP_GET, CLASS_PUBLIC, 0,
+	oauth_openid_metadata},
+    {WK "jwks.json", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
+    {"/oauth/jwks", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
+    {"/oauth/register", HTTP_POST, CLASS_PUBLIC, 0, oauth_register},
+    {"/oauth/token", HTTP_POST, CLASS_PUBLIC, 0, oauth_token},
+    {"/oauth/revoke", HTTP_POST, CLASS_PUBLIC, 0, oauth_revoke},
+    {"/oauth/authorize", HTTP_GET | HTTP_POST, CLASS_BROWSER, 0,
+	oauth_authorize},
+    {"/oauth/style.css", HTTP_GET, CLASS_BROWSER, 0, oauth_style},
+    /* aliases for clients of 2025-03-26, which look at the root */
+    {"/jwks", HTTP_GET, CLASS_PUBLIC, 0, oauth_jwks},
+    {"/register", HTTP_POST, CLASS_PUBLIC, 0, oauth_register},
+    {"/token", HTTP_POST, CLASS_PUBLIC, 0, oauth_token},
+    {"/revoke", HTTP_POST, CLASS_PUBLIC, 0, oauth_revoke},
+    {"/authorize", HTTP_GET | HTTP_POST, CLASS_BROWSER, 0, oauth_authorize},
+    {NULL, 0, 0, 0, NULL},
 };
 
 /* Every endpoint of the config. */
@@ -165,8 +165,8 @@ route_dispatch(struct request *rq)
 static void
 route_preflight(struct request *rq)
 {
-	reply_header(rq, "Access-Control-Allow-Methods",
-	    "GET, POST, DELETE, OPTIONS");
+	reply_header(
+	    rq, "Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
 	reply_header(rq, "Access-Control-Allow-Headers",
 	    "Authorization, Content-Type, Accept, Last-Event-ID, "
 	    "MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, "
@@ -213,8 +213,8 @@ route_refuse(struct request *rq, int status)
 		    "this host name is not served here");
 		break;
 	case 403:
-		reply_error(rq, status, "forbidden",
-		    "this origin is not allowed");
+		reply_error(
+		    rq, status, "forbidden", "this origin is not allowed");
 		break;
 	default:
 		reply_error(rq, status, "invalid_request", NULL);

@@ -9,9 +9,9 @@
 
 enum route_class {
 	CLASS_OPEN = 1, /* not even Host is looked at */
-	CLASS_PUBLIC,	/* no cookie, any Origin, CORS for everybody */
-	CLASS_BROWSER,	/* pages and their forms: no CORS, own Origin only */
-	CLASS_BEARER,	/* MCP */
+	CLASS_PUBLIC, /* no cookie, any Origin, CORS for everybody */
+	CLASS_BROWSER, /* pages and their forms: no CORS, own Origin only */
+	CLASS_BEARER, /* MCP */
 };
 
 struct route {

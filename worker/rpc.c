@@ -11,8 +11,8 @@ static const char *const revisions[] = {
     "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"};
 
 enum rpc_kind
-rpc_scan(struct rpc *r, const char *text, size_t len, int *code,
-    const char **why)
+rpc_scan(
+    struct rpc *r, const char *text, size_t len, int *code, const char **why)
 {
 	const struct json_member *m;
 	enum json_error e;

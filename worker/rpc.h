@@ -7,14 +7,14 @@
  */
 #include "json.h"
 
-#define RPC_PARSE	    (-32700)
-#define RPC_INVALID	    (-32600)
-#define RPC_NO_METHOD	    (-32601)
-#define RPC_PARAMS	    (-32602)
-#define RPC_INTERNAL	    (-32603)
-#define RPC_NO_RESOURCE	    (-32002) /* legacy revisions */
-#define RPC_SERVER	    (-32000)
-#define RPC_NO_SESSION	    (-32001)
+#define RPC_PARSE       (-32700)
+#define RPC_INVALID     (-32600)
+#define RPC_NO_METHOD   (-32601)
+#define RPC_PARAMS      (-32602)
+#define RPC_INTERNAL    (-32603)
+#define RPC_NO_RESOURCE (-32002) /* legacy revisions */
+#define RPC_SERVER      (-32000)
+#define RPC_NO_SESSION  (-32001)
 
 #define MCP_LATEST_LEGACY "2025-11-25"
 
@@ -22,7 +22,7 @@
 struct rpc {
 	struct json_doc doc;
 	char method[64]; /* "" for a response */
-	struct json_span id;	 /* type JSON_NONE: a notification */
+	struct json_span id; /* type JSON_NONE: a notification */
 	struct json_span params; /* JSON_NONE if absent */
 	const struct json_member *result, *error;
 };
@@ -31,8 +31,8 @@ enum rpc_kind { RPC_BAD, RPC_REQUEST, RPC_NOTIFICATION, RPC_RESPONSE };
 
 /* Scans text. On RPC_BAD *code and *why say how to answer; *id is set if the
  * message had a usable one. */
-enum rpc_kind rpc_scan(struct rpc *, const char *text, size_t len, int *code,
-    const char **why);
+enum rpc_kind rpc_scan(
+    struct rpc *, const char *text, size_t len, int *code, const char **why);
 /* Member of params, or NULL; of params._meta, or NULL. */
 const struct json_span *rpc_param(const struct rpc *, const char *key);
 const struct json_span *rpc_meta(const struct rpc *, const char *key);

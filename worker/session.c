@@ -95,9 +95,8 @@ session_cached(const char *id, size_t len)
 	uint32_t h = 2166136261u;
 	size_t i;
 
-	if (len < 32 ||
-	    (cache == NULL &&
-		(cache = calloc(CACHE_SIZE, sizeof(*cache))) == NULL))
+	if (len < 32 || (cache == NULL && (cache = calloc(CACHE_SIZE,
+					       sizeof(*cache))) == NULL))
 		return NULL;
 	for (i = len - 16; i < len; i++)
 		h = (h ^ (unsigned char)id[i]) * 16777619u;
@@ -119,8 +118,8 @@ session_cached(const char *id, size_t len)
 }
 
 const struct session *
-session_open(const char *id, size_t len, const struct proof *p,
-    const struct endpoint *e)
+session_open(
+    const char *id, size_t len, const struct proof *p, const struct endpoint *e)
 {
 	struct opened *o = session_cached(id, len);
 	int64_t now = time(NULL);

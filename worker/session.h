@@ -15,7 +15,7 @@ struct session {
 	char *client;
 	char *endpoint; /* its path */
 	char *revision; /* negotiated */
-	uint8_t class;	/* DECLARE_* the client declared */
+	uint8_t class; /* DECLARE_* the client declared */
 	struct strv extensions;
 	char *client_name;
 	char *client_version;
@@ -33,7 +33,7 @@ char *session_seal(struct session *);
  * lives: valid until the next turn of the loop. NULL otherwise, whatever the
  * reason, so that nothing is told about another's session.
  */
-const struct session *session_open(const char *id, size_t len,
-    const struct proof *, const struct endpoint *);
+const struct session *session_open(
+    const char *id, size_t len, const struct proof *, const struct endpoint *);
 
 #endif

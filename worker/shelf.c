@@ -24,14 +24,14 @@
 #include "upstream.h"
 #include "watch.h"
 
-#define CLASSES	     16
+#define CLASSES      16
 #define MAX_GENS     8
 #define PROBE_TIME   60000 /* ms between looks at a backend that is up */
 #define BACKOFF_MAX  60000
-#define TROUBLE_TIME 1000  /* ms, least between looks after trouble */
+#define TROUBLE_TIME 1000 /* ms, least between looks after trouble */
 #define RESOLVE_TIME 60000
-#define PUBLISH_TIME 1000  /* ms, least between two catalogs */
-#define PATIENCE     1000  /* ms until a silent backend is not waited for */
+#define PUBLISH_TIME 1000 /* ms, least between two catalogs */
+#define PATIENCE     1000 /* ms until a silent backend is not waited for */
 
 struct shelf {
 	TAILQ_ENTRY(shelf) entry;
@@ -44,8 +44,8 @@ struct shelf {
 		struct drops *drops; /* what it leaves out of that */
 		struct probe *probe;
 		int wanted;
-		int stale;	     /* its lists changed while it was asked */
-		char *session;	     /* kept open to hear of changes */
+		int stale; /* its lists changed while it was asked */
+		char *session; /* kept open to hear of changes */
 		struct watch *watch; /* its GET stream */
 	} class[CLASSES];
 	uint64_t next; /* ms: next look */
@@ -85,7 +85,7 @@ shelf_find(uint32_t backend)
 {
 	struct shelf *s;
 
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		if (s->b->conf.id == backend)
 			return s;
 	return NULL;
@@ -137,7 +137,7 @@ shelf_commit(uint32_t gen)
 
 	current = gen;
 	shelf_resolve();
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		if (in_force(s) && s->probed == 0 && s->b->naddr > 0)
 			shelf_probe(s);
 	/* With no backend at all the empty catalog is the whole one. */
@@ -189,7 +189,7 @@ shelf_unresolved(void)
 {
 	struct shelf *s;
 
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		s->resolving = 0;
 	shelf_resolve();
 }
@@ -201,7 +201,7 @@ shelf_resolve(void)
 	struct shelf *s;
 
 	resolved = mono_msec();
-	TAILQ_FOREACH(s, &shelves, entry) {
+	TAILQ_FOREACH (s, &shelves, entry) {
 		if (s->literal || s->resolving)
 			continue;
 		r.backend = s->b->conf.id;
@@ -240,7 +240,7 @@ shelf_greet(struct peer *p)
 	struct shelf *s;
 	int fd;
 
-	TAILQ_FOREACH(s, &shelves, entry) {
+	TAILQ_FOREACH (s, &shelves, entry) {
 		if (s->literal || s->b->naddr == 0)
 			continue;
 		backend_export(s->b, &a, ka);
@@ -271,8 +271,8 @@ shelf_ask(struct shelf *s, int class)
 	struct cat_entry *e = &s->class[class].entry;
 
 	if (s->class[class].probe == NULL && s->b->naddr > 0)
-		s->class[class].probe = probe_start(s->b, class, e,
-		    s->class[class].session, shelf_probed, e);
+		s->class[class].probe = probe_start(
+		    s->b, class, e, s->class[class].session, shelf_probed, e);
 }
 
 /* The session stays, and with it the stream that tells of changed lists. */
@@ -282,9 +282,9 @@ shelf_watch(struct shelf *s, int class, const char *session)
 	if (s->class[class].session != NULL || *session == '\0')
 		return;
 	s->class[class].session = xstrdup(session);
-	s->class[class].watch = watch_start(s->b, session,
-	    s->class[class].entry.revision, shelf_heard,
-	    &s->class[class].entry);
+	s->class[class].watch =
+	    watch_start(s->b, session, s->class[class].entry.revision,
+		shelf_heard, &s->class[class].entry);
 	/* A server that goes on registering tools after the handshake may
 	 * have said so before anybody listened. */
 	s->next = mono_msec() + TROUBLE_TIME;
@@ -366,8 +366,8 @@ shelf_failed(struct shelf *s, int class, const char *why)
 	struct cat_entry *e = &s->class[class].entry;
 
 	if (e->state == CAT_UP || e->why == NULL || strcmp(e->why, why) != 0) {
-		log_warnx("backend %s (%s) %s", s->b->conf.name,
-		    s->b->conf.url, why);
+		log_warnx(
+		    "backend %s (%s) %s", s->b->conf.name, s->b->conf.url, why);
 		dirty = 1;
 	}
 	s->failures++;
@@ -435,7 +435,7 @@ shelf_class(uint8_t class)
 	struct shelf *s;
 	int c;
 
-	TAILQ_FOREACH(s, &shelves, entry) {
+	TAILQ_FOREACH (s, &shelves, entry) {
 		c = class & s->b->conf.declare & (CLASSES - 1);
 		if (s->class[c].wanted)
 			continue;
@@ -464,7 +464,7 @@ all_asked(void)
 {
 	struct shelf *s;
 
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		if (s->class[0].entry.state == CAT_NEVER &&
 		    s->class[0].entry.why == NULL)
 			return 0;
@@ -482,16 +482,15 @@ shelf_publish(void)
 	size_t n = 0;
 	int i, fd;
 
-	if (!dirty ||
-	    (published != 0 && mono_msec() - published < PUBLISH_TIME &&
-		settled))
+	if (!dirty || (published != 0 &&
+			  mono_msec() - published < PUBLISH_TIME && settled))
 		return;
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		n += CLASSES;
 	if ((all = calloc(n + 1, sizeof(*all))) == NULL)
 		return;
 	n = 0;
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		for (i = 0; i < CLASSES; i++)
 			if (i == 0 || s->class[i].entry.why != NULL ||
 			    s->class[i].entry.state != CAT_NEVER)
@@ -539,7 +538,7 @@ shelf_tick(void)
 
 	if (now - resolved >= RESOLVE_TIME)
 		shelf_resolve();
-	TAILQ_FOREACH(s, &shelves, entry) {
+	TAILQ_FOREACH (s, &shelves, entry) {
 		upstream_expire(s->b);
 		if (s->next != 0 && now >= s->next && s->b->naddr > 0)
 			shelf_probe(s);
@@ -571,7 +570,7 @@ shelf_known(const char *name)
 {
 	struct shelf *s;
 
-	TAILQ_FOREACH(s, &shelves, entry)
+	TAILQ_FOREACH (s, &shelves, entry)
 		if (in_force(s) && strcmp(s->b->conf.name, name) == 0)
 			return 1;
 	return 0;
@@ -610,25 +609,23 @@ shelf_show(uint32_t id)
 	struct shelf *s;
 	char n[5][24];
 
-	TAILQ_FOREACH(s, &shelves, entry) {
+	TAILQ_FOREACH (s, &shelves, entry) {
 		if (!in_force(s))
 			continue;
 		e = &s->class[0].entry;
 		snprintf(n[0], sizeof(n[0]), "%u", e->list[CAT_TOOLS].n);
 		snprintf(n[1], sizeof(n[1]), "%u", e->list[CAT_PROMPTS].n);
 		snprintf(n[2], sizeof(n[2]), "%u", e->list[CAT_RESOURCES].n);
-		snprintf(n[3], sizeof(n[3]), "%zu",
-		    lease_count(s->b->conf.id));
+		snprintf(n[3], sizeof(n[3]), "%zu", lease_count(s->b->conf.id));
 		if (s->seen != 0)
-			snprintf(n[4], sizeof(n[4]), "%lld",
-			    (long long)s->seen);
+			snprintf(
+			    n[4], sizeof(n[4]), "%lld", (long long)s->seen);
 		else
 			n[4][0] = '\0';
 		master_row(id, "backend", s->b->conf.name, "state",
-		    state_name(s), "revision", e->revision, "server",
-		    e->server, "#tools", n[0], "#prompts", n[1], "#resources",
-		    n[2], "#sessions", n[3], "@seen", n[4], "url",
-		    s->b->conf.url, "error", e->state == CAT_UP ? "" : e->why,
-		    NULL);
+		    state_name(s), "revision", e->revision, "server", e->server,
+		    "#tools", n[0], "#prompts", n[1], "#resources", n[2],
+		    "#sessions", n[3], "@seen", n[4], "url", s->b->conf.url,
+		    "error", e->state == CAT_UP ? "" : e->why, NULL);
 	}
 }

@@ -9,9 +9,9 @@
 #include "compat.h"
 #include "soft.h"
 
-#define BUCKETS	    4096
+#define BUCKETS     4096
 #define MAX_ENTRIES 65536
-#define MAX_URIS    64			/* of a session and backend */
+#define MAX_URIS    64 /* of a session and backend */
 #define IDLE_TIME   (24 * 3600 * 1000ull) /* ms without a stream */
 
 struct sub {
@@ -49,7 +49,7 @@ soft_find(const uint8_t *nonce)
 {
 	struct soft *s;
 
-	LIST_FOREACH(s, &table[hash(nonce)], entry)
+	LIST_FOREACH (s, &table[hash(nonce)], entry)
 		if (memcmp(s->nonce, nonce, ID_LEN) == 0)
 			return s;
 	return NULL;
@@ -61,8 +61,7 @@ soft_get(const uint8_t *nonce)
 	struct soft *s = soft_find(nonce);
 
 	if (s == NULL) {
-		if (nsoft >= MAX_ENTRIES ||
-		    (s = calloc(1, sizeof(*s))) == NULL)
+		if (nsoft >= MAX_ENTRIES || (s = calloc(1, sizeof(*s))) == NULL)
 			return NULL;
 		memcpy(s->nonce, nonce, ID_LEN);
 		LIST_INIT(&s->subs);
@@ -119,7 +118,7 @@ soft_subscribe(const struct k_soft *m)
 
 	if (s == NULL)
 		return;
-	LIST_FOREACH(b, &s->subs, entry) {
+	LIST_FOREACH (b, &s->subs, entry) {
 		n += b->backend == m->backend;
 		if (b->backend == m->backend && strcmp(b->uri, m->uri) == 0)
 			break;
@@ -151,7 +150,7 @@ soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend, struct k_session *k)
 	k->uris.v = calloc(MAX_URIS, sizeof(*k->uris.v));
 	if (k->uris.v == NULL)
 		return;
-	LIST_FOREACH(b, &s->subs, entry)
+	LIST_FOREACH (b, &s->subs, entry)
 		if (b->backend == backend && k->uris.n < MAX_URIS)
 			k->uris.v[k->uris.n++] = b->uri;
 }
@@ -170,7 +169,7 @@ soft_info(const uint8_t nonce[ID_LEN], struct soft_info *info)
 		info->worker = peer_id(s->owner);
 	if (s->level != NULL)
 		info->level = s->level;
-	LIST_FOREACH(b, &s->subs, entry)
+	LIST_FOREACH (b, &s->subs, entry)
 		info->nsubs++;
 }
 
@@ -181,7 +180,7 @@ soft_walk(void (*cb)(void *, const uint8_t *, uint64_t), void *arg)
 	size_t i;
 
 	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH(s, &table[i], entry)
+		LIST_FOREACH (s, &table[i], entry)
 			cb(arg, s->nonce, s->used);
 }
 
@@ -219,7 +218,7 @@ soft_greet(struct peer *p)
 
 	memset(&m, 0, sizeof(m));
 	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH(s, &table[i], entry) {
+		LIST_FOREACH (s, &table[i], entry) {
 			if (s->level == NULL ||
 			    peer_queued(p) > PEER_QUEUE_MAX / 2)
 				continue;
@@ -236,7 +235,7 @@ soft_gone(struct peer *p)
 	size_t i;
 
 	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH(s, &table[i], entry)
+		LIST_FOREACH (s, &table[i], entry)
 			if (s->owner == p)
 				s->owner = NULL;
 }

@@ -16,8 +16,8 @@ void soft_level(const struct k_soft *);
 void soft_subscribe(const struct k_soft *);
 /* Fills level and uris for a session that is made anew; strings are
  * borrowed, uris->v is malloc'd. */
-void soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend,
-    struct k_session *);
+void soft_fill(
+    const uint8_t nonce[ID_LEN], uint32_t backend, struct k_session *);
 /* For mcpgwctl. */
 struct soft_info {
 	uint64_t worker; /* that has the GET stream; 0: none */
@@ -26,8 +26,8 @@ struct soft_info {
 };
 void soft_info(const uint8_t nonce[ID_LEN], struct soft_info *);
 /* Calls cb for every session; used is by mono_msec. */
-void soft_walk(void (*cb)(void *, const uint8_t *nonce, uint64_t used),
-    void *arg);
+void soft_walk(
+    void (*cb)(void *, const uint8_t *nonce, uint64_t used), void *arg);
 void soft_end(const uint8_t nonce[ID_LEN]);
 /* A new worker: the log levels of all sessions. */
 void soft_greet(struct peer *);

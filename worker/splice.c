@@ -12,14 +12,14 @@
 
 #define RESERVED "io.modelcontextprotocol/"
 
-static void put_member(struct json_buf *, const char **,
-    const struct json_member *);
-static void put_meta(struct json_buf *, const struct call *,
-    const struct rpc *, const char **);
-static void put_ref(struct json_buf *, const struct json_span *,
-    const char *, const char *);
-static void put_answer(struct json_buf *, const struct call *,
-    const struct rpc *);
+static void put_member(
+    struct json_buf *, const char **, const struct json_member *);
+static void put_meta(
+    struct json_buf *, const struct call *, const struct rpc *, const char **);
+static void put_ref(
+    struct json_buf *, const struct json_span *, const char *, const char *);
+static void put_answer(
+    struct json_buf *, const struct call *, const struct rpc *);
 
 void
 splice_id(char dst[48], uint64_t id)
@@ -131,14 +131,14 @@ splice_request(struct call *c, const struct call_start *cs)
 			if (m->val.type == JSON_OBJECT)
 				put_meta(&b, c, r, &sep);
 		} else if (cs->ref && m->keylen == 3 &&
-		    memcmp(m->key, "ref", 3) == 0 && cs->key != NULL) {
+			   memcmp(m->key, "ref", 3) == 0 && cs->key != NULL) {
 			json_puts(&b, sep);
 			json_puts(&b, "\"ref\":");
 			put_ref(&b, &m->val, cs->key, cs->value);
 			sep = ",";
 		} else if (!cs->ref && cs->key != NULL &&
-		    m->keylen == strlen(cs->key) &&
-		    memcmp(m->key, cs->key, m->keylen) == 0) {
+			   m->keylen == strlen(cs->key) &&
+			   memcmp(m->key, cs->key, m->keylen) == 0) {
 			json_puts(&b, sep);
 			json_putstr(&b, cs->key);
 			json_puts(&b, ":");

@@ -7,12 +7,10 @@
 /* The request upstream for a call; sets c->body. -1 if memory is out. */
 int splice_request(struct call *, const struct call_start *);
 /* The answer of the backend under the client's own id. */
-void splice_answer(struct json_buf *, const struct call *,
-    const struct rpc *);
+void splice_answer(struct json_buf *, const struct call *, const struct rpc *);
 /* A progress notification of the backend with the client's own token; -1 when
  * it is none for this call. */
-int splice_progress(struct json_buf *, const struct call *,
-    const struct rpc *);
+int splice_progress(struct json_buf *, const struct call *, const struct rpc *);
 /* "worker.call" as it stands in upstream ids and progress tokens. */
 void splice_id(char dst[48], uint64_t id);
 /* Reads such an id from a JSON string: 0, or -1. */

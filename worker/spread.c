@@ -46,8 +46,8 @@ level_spread(struct peer *p, uint32_t id, const struct k_soft *m)
 }
 
 static void
-spread_one(void *arg, uint32_t backend, const char *session,
-    const char *revision)
+spread_one(
+    void *arg, uint32_t backend, const char *session, const char *revision)
 {
 	struct backend *b = shelf_backend(backend, CAP_LOGGING);
 	struct json_buf j = {0};
@@ -62,8 +62,8 @@ spread_one(void *arg, uint32_t backend, const char *session,
 	json_putstr(&j, s->level);
 	json_puts(&j, "}}");
 	if ((body = json_buf_take(&j, &len)) != NULL &&
-	    notify_ask(b, "POST", session, revision, body, len, spread_done,
-		s) == 0)
+	    notify_ask(
+		b, "POST", session, revision, body, len, spread_done, s) == 0)
 		s->left++;
 }
 
@@ -81,8 +81,8 @@ spread_done(void *arg)
 }
 
 static void
-roots_one(void *arg, uint32_t backend, const char *session,
-    const char *revision)
+roots_one(
+    void *arg, uint32_t backend, const char *session, const char *revision)
 {
 	static const char note[] = "{\"jsonrpc\":\"2.0\",\"method\":"
 				   "\"notifications/roots/list_changed\"}";
@@ -92,8 +92,8 @@ roots_one(void *arg, uint32_t backend, const char *session,
 	(void)arg;
 	if (b != NULL && (b->conf.declare & DECLARE_ROOTS) &&
 	    (body = strdup(note)) != NULL)
-		notify_post(b, "POST", session, revision, body,
-		    sizeof(note) - 1);
+		notify_post(
+		    b, "POST", session, revision, body, sizeof(note) - 1);
 }
 
 void
@@ -107,7 +107,7 @@ level_gone(struct peer *p)
 {
 	struct spread *s;
 
-	LIST_FOREACH(s, &spreads, entry)
+	LIST_FOREACH (s, &spreads, entry)
 		if (s->peer == p)
 			s->peer = NULL;
 }

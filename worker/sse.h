@@ -23,8 +23,8 @@ struct sse {
 
 struct sse_event {
 	const char *event; /* "message" when none was named */
-	const char *id;	   /* last event id, may be empty */
-	const char *data;  /* lines joined by LF */
+	const char *id; /* last event id, may be empty */
+	const char *data; /* lines joined by LF */
 	size_t len;
 };
 

@@ -28,7 +28,7 @@ struct upreq {
 	size_t nextaddr;
 	int distrusted; /* TLS to an address failed: see the backend */
 	char session[512];
-	char last[256];	    /* id of the last event */
+	char last[256]; /* id of the last event */
 	unsigned int retry; /* ms the backend asked for */
 	int status;
 	int drop; /* whatever the body of the answer is */
@@ -45,7 +45,7 @@ struct upconn {
 	enum up_state state;
 	enum up_kind kind;
 	uint64_t deadline; /* ms: connect, drain, idle; 0 none */
-	char *in;	   /* an unfinished head, or a JSON body */
+	char *in; /* an unfinished head, or a JSON body */
 	size_t inlen, incap;
 	struct http_chunk chunk;
 	struct sse sse;
@@ -64,8 +64,8 @@ void up_read(void *);
 
 /* upstream_send, but to a target of its own, and always by HTTP itself. */
 struct upreq *upstream_raw(struct backend *, const struct upreq_head *,
-    const char *target, const char *body, size_t len,
-    const struct upreq_ops *, void *arg);
+    const char *target, const char *body, size_t len, const struct upreq_ops *,
+    void *arg);
 /* upstream.c; both may free the connection */
 void up_finish(struct upconn *, enum up_result);
 void up_free(struct upconn *);

@@ -64,7 +64,8 @@ up_read(void *arg)
 			p = c->in;
 			len = c->inlen;
 		}
-		while (c->state == UP_HEAD && (used = up_head(c, p, len)) != 0) {
+		while (
+		    c->state == UP_HEAD && (used = up_head(c, p, len)) != 0) {
 			if (used == -1)
 				return;
 			p += used;
@@ -244,7 +245,7 @@ up_event(void *arg, const struct sse_event *ev)
 	if (strcmp(ev->event, "message") == 0 && ev->len > 0)
 		up_message(c, ev->data, ev->len);
 	else if (strcmp(ev->event, "endpoint") == 0 && c->req != NULL &&
-	    c->req->endpoint != NULL)
+		 c->req->endpoint != NULL)
 		c->req->endpoint(c->req->arg, ev->data, ev->len);
 	return c->dead;
 }

@@ -17,8 +17,8 @@
 #include "upsession.h"
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
-#define PROBES	   8
-#define LEASE_WAIT 20000  /* ms for the keeper to answer */
+#define PROBES     8
+#define LEASE_WAIT 20000 /* ms for the keeper to answer */
 #define TELL_TIME  300000 /* ms between signs of use to the keeper */
 
 struct upwait {
@@ -36,10 +36,11 @@ struct making {
 	struct handshake *hs;
 	TAILQ_HEAD(, upwait) waits;
 	int leased; /* by the keeper, which must hear how it ended */
-	char *level;	  /* to be set on the new session */
+	char *level; /* to be set on the new session */
 	struct strv uris; /* to be subscribed to on it */
-	int restoring;	  /* requests under way for that */
-	uint64_t begun;	  /* ms */
+	int restoring; /* requests under way for that */
+	struct strv missed; /* messages to say when it is made */
+	uint64_t begun; /* ms */
 };
 
 static struct upsession *slot(const uint8_t *, uint32_t, int);
@@ -52,6 +53,7 @@ static void making_finish(struct making *, const char *);
 static void making_restore(struct making *);
 static void making_tell(struct making *, struct json_buf *);
 static void making_restored(void *);
+static void making_missed(struct making *);
 static int has_logging(uint32_t, uint8_t);
 static void old_made(void *, const struct upsession *, const char *);
 static void put_soft(struct json_buf *, uint32_t, const struct k_soft *);
@@ -83,7 +85,7 @@ slot(const uint8_t *nonce, uint32_t backend, int make)
 			if (freed == NULL)
 				freed = s;
 		} else if (s->backend == backend &&
-		    memcmp(s->nonce, nonce, ID_LEN) == 0)
+			   memcmp(s->nonce, nonce, ID_LEN) == 0)
 			return s;
 	}
 	if (!make)
@@ -106,8 +108,8 @@ upsession_clear(struct upsession *s)
 }
 
 static int
-upsession_store(const struct k_lease *l, const char *session,
-    const char *revision)
+upsession_store(
+    const struct k_lease *l, const char *session, const char *revision)
 {
 	struct upsession *s = slot(l->nonce, l->backend, 1);
 
@@ -160,7 +162,7 @@ making_find(const uint8_t *nonce, uint32_t backend)
 {
 	struct making *m;
 
-	TAILQ_FOREACH(m, &makings, entry)
+	TAILQ_FOREACH (m, &makings, entry)
 		if (m->lease.backend == backend &&
 		    memcmp(m->lease.nonce, nonce, ID_LEN) == 0)
 			return m;
@@ -229,8 +231,8 @@ making_made(void *arg, const struct handshake_result *r)
 	if (r->error != NULL) {
 		if (m->leased)
 			(void)keeperc_fail(&m->lease);
-		(void)keeperc_trouble(m->backend->conf.id,
-		    r->kind == HS_DOWN, r->error);
+		(void)keeperc_trouble(
+		    m->backend->conf.id, r->kind == HS_DOWN, r->error);
 		making_finish(m, r->error);
 		return;
 	}
@@ -299,7 +301,20 @@ making_restored(void *arg)
 		return;
 	}
 	(void)keeperc_put(&m->lease);
+	making_missed(m);
 	making_finish(m, NULL);
+}
+
+static void
+making_missed(struct making *m)
+{
+	uint32_t i;
+	char *body;
+
+	for (i = 0; i < m->missed.n; i++)
+		if ((body = strdup(m->missed.v[i])) != NULL)
+			notify_post(m->backend, "POST", m->lease.session,
+			    m->lease.revision, body, strlen(body));
 }
 
 static int
@@ -329,6 +344,7 @@ making_finish(struct making *m, const char *why)
 	wire_free(&def_k_lease, &m->lease);
 	free(m->level);
 	strv_free(&m->uris);
+	strv_free(&m->missed);
 	free(m);
 }
 
@@ -337,7 +353,7 @@ upsession_answer(uint32_t id, struct k_session *k)
 {
 	struct making *m;
 
-	TAILQ_FOREACH(m, &makings, entry)
+	TAILQ_FOREACH (m, &makings, entry)
 		if (m->id == id && m->hs == NULL && m->restoring == 0)
 			break;
 	if (m == NULL)
@@ -364,7 +380,7 @@ upsession_keeper_gone(void)
 {
 	struct making *m;
 
-	TAILQ_FOREACH(m, &makings, entry) {
+	TAILQ_FOREACH (m, &makings, entry) {
 		m->leased = 0;
 		if (m->hs == NULL && m->restoring == 0)
 			making_start(m);
@@ -392,8 +408,7 @@ upsession_reput(void)
 	size_t i;
 
 	for (i = 0; cache != NULL && i < CACHE_SIZE; i++) {
-		if (cache[i].session != NULL &&
-		    upsession_tell(&cache[i]) == -1)
+		if (cache[i].session != NULL && upsession_tell(&cache[i]) == -1)
 			return;
 	}
 }
@@ -427,8 +442,8 @@ upsession_old(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class)
 	if (s != NULL && oldsse_alive(s->session))
 		return s;
 	if (making_find(nonce, b->conf.id) == NULL)
-		(void)upsession_get(nonce, b, class, s ? s->session : NULL,
-		    old_made, NULL);
+		(void)upsession_get(
+		    nonce, b, class, s ? s->session : NULL, old_made, NULL);
 	return NULL;
 }
 
@@ -456,11 +471,26 @@ void
 upsession_soft(uint32_t type, const struct k_soft *m)
 {
 	struct upsession *s;
+	struct making *making;
 	struct json_buf b;
 	struct backend *be;
 	size_t i, len;
 	char *body;
 
+	TAILQ_FOREACH (making, &makings, entry) {
+		if (memcmp(making->lease.nonce, m->nonce, ID_LEN) != 0 ||
+		    (type == K_SUBSCRIBE &&
+			making->lease.backend != m->backend) ||
+		    (type == K_LEVEL && !has_logging(making->lease.backend,
+					    making->lease.class)))
+			continue;
+		memset(&b, 0, sizeof(b));
+		put_soft(&b, type, m);
+		json_put(&b, "", 1);
+		if (!b.err)
+			(void)strv_add(&making->missed, b.p);
+		json_buf_free(&b);
+	}
 	for (i = 0; cache != NULL && i < CACHE_SIZE; i++) {
 		s = &cache[i];
 		if (s->session == NULL || !oldsse_is(s->session) ||
@@ -472,7 +502,7 @@ upsession_soft(uint32_t type, const struct k_soft *m)
 		memset(&b, 0, sizeof(b));
 		put_soft(&b, type, m);
 		if ((body = json_buf_take(&b, &len)) != NULL)
-			notify_post(be, "POST", s->session, s->revision, body,
-			    len);
+			notify_post(
+			    be, "POST", s->session, s->revision, body, len);
 	}
 }

@@ -20,12 +20,12 @@ struct upsession {
 
 struct upwait;
 /* s is NULL on failure and why says it ("can not be reached"). */
-typedef void (*upsession_cb)(void *, const struct upsession *s,
-    const char *why);
+typedef void (*upsession_cb)(
+    void *, const struct upsession *s, const char *why);
 
 /* The cached one, or NULL. Valid until the next turn of the loop. */
-const struct upsession *upsession_cached(const uint8_t nonce[ID_LEN],
-    uint32_t backend);
+const struct upsession *upsession_cached(
+    const uint8_t nonce[ID_LEN], uint32_t backend);
 /* Gets or makes it. stale: the session id a 404 was answered to, or NULL. cb is
  * never called from inside. NULL when memory is out. */
 struct upwait *upsession_get(const uint8_t nonce[ID_LEN], struct backend *,
@@ -36,8 +36,8 @@ void upsession_end(const uint8_t nonce[ID_LEN]);
 
 /* Of a backend of 2024-11-05: this worker's own session, or NULL, and then one
  * is made (the keeper tells when it is there). */
-const struct upsession *upsession_old(const uint8_t nonce[ID_LEN],
-    struct backend *, uint8_t class);
+const struct upsession *upsession_old(
+    const uint8_t nonce[ID_LEN], struct backend *, uint8_t class);
 /* What the client has said to all its sessions is said to those of this worker
  * that the keeper can not reach. type: K_LEVEL (backend 0), K_SUBSCRIBE,
  * K_ROOTS (m has a nonce only). */

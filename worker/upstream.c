@@ -159,9 +159,9 @@ up_connect(struct upreq *r)
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (connect(fd, sa,
-			sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) :
-						   sizeof(struct sockaddr_in6)) ==
-			-1 &&
+			sa->sa_family == AF_INET
+			    ? sizeof(struct sockaddr_in)
+			    : sizeof(struct sockaddr_in6)) == -1 &&
 		    errno != EINPROGRESS) {
 			close(fd);
 			continue;
@@ -297,8 +297,8 @@ up_refused(struct upconn *c)
 		(c->state != UP_HEAD || !tls_refused(c->s.tls))))
 		return 0;
 	xasprintf(&why, "%s: %s",
-	    tls_untrusted(c->s.tls) ? "is not trusted" :
-				      "can not be reached by TLS",
+	    tls_untrusted(c->s.tls) ? "is not trusted"
+				    : "can not be reached by TLS",
 	    tls_error(c->s.tls));
 	free(b->trouble);
 	b->trouble = why;
@@ -445,10 +445,9 @@ upstream_tick(void)
 				fatalx("out of memory");
 			continue;
 		}
-		up_over(r,
-		    r->backend->naddr == 0 ? UP_ADDRESS :
-			r->distrusted	   ? UP_TLS :
-					     UP_CONNECT);
+		up_over(r, r->backend->naddr == 0 ? UP_ADDRESS
+			   : r->distrusted        ? UP_TLS
+						  : UP_CONNECT);
 		/* done may have changed the list. */
 		next = TAILQ_FIRST(&working);
 	}
@@ -460,8 +459,8 @@ upstream_expire(struct backend *b)
 	struct upconn *c;
 	uint64_t now = mono_msec();
 
-	while ((c = TAILQ_LAST(&b->idle, upconns)) != NULL &&
-	    c->deadline <= now)
+	while (
+	    (c = TAILQ_LAST(&b->idle, upconns)) != NULL && c->deadline <= now)
 		up_free(c);
 }
 

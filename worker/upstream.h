@@ -15,13 +15,13 @@ struct upreq;
 
 enum up_result {
 	UP_OK,
-	UP_STATUS,  /* a status other than 2xx */
+	UP_STATUS, /* a status other than 2xx */
 	UP_CONNECT, /* no address took a connection: nothing was sent */
 	UP_ADDRESS, /* the name has no address */
-	UP_TLS,     /* no trusted connection: nothing was sent */
-	UP_CLOSED,  /* closed before the answer was complete */
-	UP_BAD,	    /* not HTTP, not JSON-RPC over HTTP, lying about length */
-	UP_LARGE,   /* more than `body` allows */
+	UP_TLS, /* no trusted connection: nothing was sent */
+	UP_CLOSED, /* closed before the answer was complete */
+	UP_BAD, /* not HTTP, not JSON-RPC over HTTP, lying about length */
+	UP_LARGE, /* more than `body` allows */
 };
 
 struct upreq_ops {
@@ -34,11 +34,11 @@ struct upreq_ops {
 };
 
 struct upreq_head {
-	const char *method;   /* "POST", "GET", "DELETE" */
-	const char *session;  /* Mcp-Session-Id, or NULL, or "" */
+	const char *method; /* "POST", "GET", "DELETE" */
+	const char *session; /* Mcp-Session-Id, or NULL, or "" */
 	const char *revision; /* MCP-Protocol-Version, or NULL */
-	const char *last;     /* Last-Event-ID, or NULL */
-	const char *extra;    /* whole header lines, or NULL */
+	const char *last; /* Last-Event-ID, or NULL */
+	const char *extra; /* whole header lines, or NULL */
 };
 
 /* Bytes of answer that are buffered at most. */

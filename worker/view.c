@@ -15,7 +15,7 @@
 #include "policy.h"
 #include "view.h"
 
-#define BUCKETS		 512
+#define BUCKETS          512
 #define MAX_INSTRUCTIONS (16 * 1024)
 
 struct view {
@@ -43,8 +43,8 @@ static int view_names(struct view *, enum cat_kind);
 static int view_merge(struct view *, enum cat_kind, enum project);
 static const struct view_item *view_shown(const struct view *, enum cat_kind,
     struct backend *, const struct cat_item *);
-static int view_add(struct view *, enum cat_kind, struct backend *,
-    const struct cat_item *);
+static int view_add(
+    struct view *, enum cat_kind, struct backend *, const struct cat_item *);
 static void view_render(struct json_buf *, enum project, enum cat_kind,
     const struct cat_item *, const struct view_item *);
 static struct json_span raw_span(const struct cat_item *);
@@ -175,7 +175,7 @@ view_merge(struct view *v, enum cat_kind kind, enum project p)
 				if (it == NULL)
 					continue;
 			} else if (kind == CAT_RESOURCES &&
-			    view_uri(v, ci[n].name) != be) {
+				   view_uri(v, ci[n].name) != be) {
 				log_debug("backend %s: the resource %s is "
 					  "another's",
 				    be->conf.name, ci[n].name);
@@ -243,8 +243,8 @@ view_add(struct view *v, enum cat_kind kind, struct backend *be,
 		if (other->backend == be)
 			other->hidden = 1;
 		it->hidden = 1;
-		log_debug("backend %s: the name %s is taken", be->conf.name,
-		    name);
+		log_debug(
+		    "backend %s: the name %s is taken", be->conf.name, name);
 	}
 	it->next = v->name[kind][h];
 	v->name[kind][h] = it;
@@ -280,8 +280,7 @@ view_render(struct json_buf *b, enum project p, enum cat_kind kind,
 	}
 	json_put(b, def.p, name.p - def.p);
 	json_putstr(b, it->name);
-	json_put(b, name.p + name.len,
-	    def.p + def.len - (name.p + name.len));
+	json_put(b, name.p + name.len, def.p + def.len - (name.p + name.len));
 }
 
 static void
@@ -350,12 +349,12 @@ view_uri(const struct view *v, const char *uri)
 				with++;
 			}
 			ci = ce->list[pass ? CAT_TEMPLATES : CAT_RESOURCES].p;
-			for (n = 0; n < ce->list[pass ? CAT_TEMPLATES :
-							CAT_RESOURCES]
-					    .n;
-			    n++)
-				if (pass ? uri_match(ci[n].name, uri) :
-					   strcmp(ci[n].name, uri) == 0)
+			for (n = 0;
+			     n <
+			     ce->list[pass ? CAT_TEMPLATES : CAT_RESOURCES].n;
+			     n++)
+				if (pass ? uri_match(ci[n].name, uri)
+					 : strcmp(ci[n].name, uri) == 0)
 					return be;
 		}
 	}
@@ -426,7 +425,7 @@ uri_match(const char *t, const char *uri)
 		if ((end = strchr(t, '}')) == NULL)
 			return 0;
 		reserved = strchr("+#./;?&", t[1]) != NULL ||
-		    memchr(t, '*', end - t) != NULL;
+			   memchr(t, '*', end - t) != NULL;
 		next = end + 1;
 		if (!reserved && *uri == '\0')
 			return 0;
@@ -436,9 +435,9 @@ uri_match(const char *t, const char *uri)
 		if (lit == 0)
 			hit = uri + strcspn(uri, "/");
 		else {
-			for (hit = uri + !reserved; *hit != '\0' &&
-			    strncmp(hit, next, lit) != 0;
-			    hit++)
+			for (hit = uri + !reserved;
+			     *hit != '\0' && strncmp(hit, next, lit) != 0;
+			     hit++)
 				if (!reserved && *hit == '/')
 					return 0;
 		}

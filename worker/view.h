@@ -16,7 +16,7 @@ struct view_item {
 	struct backend *backend;
 	const struct cat_item *item;
 	int hidden; /* 1: a collision, see view.c */
-	int wrap;   /* see project_wraps */
+	int wrap; /* see project_wraps */
 	struct view_item *next;
 };
 
@@ -32,8 +32,8 @@ int view_complete(const struct view *);
 /* JSON array of one kind, as a revision knows it; NULL when memory is out. */
 const char *view_list(struct view *, enum cat_kind, enum project, size_t *len);
 /* By exposed name; CAT_TOOLS or CAT_PROMPTS. */
-const struct view_item *view_find(const struct view *, enum cat_kind,
-    const char *name);
+const struct view_item *view_find(
+    const struct view *, enum cat_kind, const char *name);
 /* The backend that a resource URI belongs to: listed, by template, or the only
  * one with resources. NULL: nobody's. */
 struct backend *view_uri(const struct view *, const char *uri);

@@ -12,7 +12,7 @@
 #include "watch.h"
 
 #define BACKOFF_MAX   30000 /* ms */
-#define CONFLICT_TIME 300   /* ms */
+#define CONFLICT_TIME 300 /* ms */
 
 struct watch {
 	struct backend *backend;

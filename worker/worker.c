@@ -49,18 +49,18 @@ static void on_tick(evutil_socket_t, short, void *);
 static const char *endpoints_resolve(void);
 
 static const struct peer_rule rules[] = {
-	{M_PREPARE, &def_m_gen, PEER_S0, 0, on_prepare},
-	{M_CONF_WEB, &def_conf_web, PEER_S0, 0, on_conf_web},
-	{M_CONF_TLS, &def_conf_tls, PEER_S0, 0, on_conf_tls},
-	{M_CONF_BACKEND, &def_conf_backend, PEER_S0, 0, on_conf_backend},
-	{M_CONF_ENDPOINT, &def_conf_endpoint, PEER_S0, 0, on_conf_endpoint},
-	{M_CONF_END, &def_m_gen, PEER_S0, 0, on_conf_end},
-	{M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
-	{M_LISTENER, &def_m_listener, PEER_S1, 1, on_listener},
-	{M_DRAIN, &def_m_drain, PEER_S1, 0, on_drain},
-	{M_ACCESS, &def_conf_endpoint, PEER_S1, 0, on_access},
-	{M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
-	{M_CTL, &def_ctl_req, PEER_ANY, 0, on_ctl},
+    {M_PREPARE, &def_m_gen, PEER_S0, 0, on_prepare},
+    {M_CONF_WEB, &def_conf_web, PEER_S0, 0, on_conf_web},
+    {M_CONF_TLS, &def_conf_tls, PEER_S0, 0, on_conf_tls},
+    {M_CONF_BACKEND, &def_conf_backend, PEER_S0, 0, on_conf_backend},
+    {M_CONF_ENDPOINT, &def_conf_endpoint, PEER_S0, 0, on_conf_endpoint},
+    {M_CONF_END, &def_m_gen, PEER_S0, 0, on_conf_end},
+    {M_CHANNEL, &def_m_channel, PEER_ANY, 1, on_channel},
+    {M_LISTENER, &def_m_listener, PEER_S1, 1, on_listener},
+    {M_DRAIN, &def_m_drain, PEER_S1, 0, on_drain},
+    {M_ACCESS, &def_conf_endpoint, PEER_S1, 0, on_access},
+    {M_LOGLEVEL, &def_m_loglevel, PEER_ANY, 0, master_loglevel},
+    {M_CTL, &def_ctl_req, PEER_ANY, 0, on_ctl},
 };
 
 struct worker worker;
@@ -132,8 +132,8 @@ on_conf_tls(struct peer *p, uint32_t id, void *msg, int fd)
 		fatalx("more than %d certificates", MAX_SHOWN);
 	shown[nshown] = tls_config_server(m->cert, m->key, err, &in_key);
 	if (shown[nshown++] == NULL && unusable == NULL)
-		xasprintf(&unusable, "%s: %s", in_key ? m->key_at : m->cert_at,
-		    err);
+		xasprintf(
+		    &unusable, "%s: %s", in_key ? m->key_at : m->cert_at, err);
 }
 
 static void
@@ -198,8 +198,8 @@ endpoints_resolve(void)
 		if (xasprintf(&e->resource, "%s%s", worker.conf.issuer,
 			e->conf.path) == -1)
 			return "out of memory";
-		e->backend = xcalloc(e->conf.backends.n + 1,
-		    sizeof(*e->backend));
+		e->backend =
+		    xcalloc(e->conf.backends.n + 1, sizeof(*e->backend));
 		for (j = 0; j < e->conf.backends.n; j++) {
 			for (k = 0; k < worker.nbackend; k++)
 				if (worker.backend[k]->conf.id ==
@@ -315,16 +315,16 @@ on_ctl(struct peer *p, uint32_t id, void *msg, int fd)
 	}
 	snprintf(n[0], sizeof(n[0]), "%llu", (unsigned long long)worker.id);
 	snprintf(n[1], sizeof(n[1]), "%u", worker.gen);
-	snprintf(n[2], sizeof(n[2]), "%llu",
-	    (unsigned long long)worker.connections);
-	snprintf(n[3], sizeof(n[3]), "%llu",
-	    (unsigned long long)worker.requests);
+	snprintf(
+	    n[2], sizeof(n[2]), "%llu", (unsigned long long)worker.connections);
+	snprintf(
+	    n[3], sizeof(n[3]), "%llu", (unsigned long long)worker.requests);
 	snprintf(n[4], sizeof(n[4]), "%llu", (unsigned long long)worker.calls);
 	master_row(id, "#worker", n[0], "#generation", n[1], "state",
-	    worker.draining	 ? "draining" :
-		authc_up()	 ? "serving" :
-		authc_ready() ? "no authd" :
-				"joining",
+	    worker.draining ? "draining"
+	    : authc_up()    ? "serving"
+	    : authc_ready() ? "no authd"
+			    : "joining",
 	    "#connections", n[2], "#requests", n[3], "#calls", n[4], NULL);
 	master_end(id, 0, "");
 }

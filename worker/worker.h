@@ -22,9 +22,9 @@ struct endpoint {
 struct worker {
 	uint64_t id;
 	uint32_t gen;
-	int debug;	/* X-Mcpgw-Worker in responses */
+	int debug; /* X-Mcpgw-Worker in responses */
 	int draining;
-	int issuer_https;    /* scheme of the issuer */
+	int issuer_https; /* scheme of the issuer */
 	int issuer_loopback; /* its host is a loopback name or address */
 	struct conf_web conf;
 	struct endpoint *endpoint;

@@ -444,7 +444,10 @@ life(int as_root)
 static void
 new_dir(void)
 {
-	strcpy(fix_dir, "/tmp/authd-test." "XX" "XX" "XX");
+	strcpy(fix_dir, "/tmp/authd-test."
+			"XX"
+			"XX"
+			"XX");
 	if (mkdtemp(fix_dir) == NULL)
 		exit(1);
 }

@@ -119,7 +119,10 @@ fix_start(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_init("test", 1);
 	log_setlevel(getenv("V") ? LOG_L_DEBUG : LOG_L_ERROR);
-	strcpy(fix_dir, "/tmp/authd-test." "XX" "XX" "XX");
+	strcpy(fix_dir, "/tmp/authd-test."
+			"XX"
+			"XX"
+			"XX");
 	if (mkdtemp(fix_dir) == NULL)
 		exit(1);
 	clock_source(fix_wall_now, fix_mono_now);

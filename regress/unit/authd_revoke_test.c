@@ -130,13 +130,13 @@ spin(unsigned int ms)
 }
 
 /* True at the earliest after ms, and then soon. */
-#define after(ms, cond)                                                        \
-	do {                                                                   \
-		uint64_t late_ = mono_msec() + (ms) + 10000;                   \
-		spin(ms);                                                      \
-		while (!(cond) && mono_msec() < late_)                         \
-			loop_once(5);                                          \
-		CHECK(cond);                                                   \
+#define after(ms, cond)                                      \
+	do {                                                 \
+		uint64_t late_ = mono_msec() + (ms) + 10000; \
+		spin(ms);                                    \
+		while (!(cond) && mono_msec() < late_)       \
+			loop_once(5);                        \
+		CHECK(cond);                                 \
 	} while (0)
 
 static void

@@ -242,7 +242,11 @@ put_one(uint64_t n, const char *val)
 static void
 full_disk(void)
 {
-	char dir[] = "/tmp/authd-full." "XX" "XX" "XX", filler[64], buf[4096];
+	char dir[] = "/tmp/authd-full."
+		     "XX"
+		     "XX"
+		     "XX",
+	     filler[64], buf[4096];
 	uint64_t n, acked, lost = 0;
 	int e = 0, fd, i;
 

@@ -23,7 +23,10 @@
 
 #define OTHER_ID 65534
 
-static char jail[] = "/tmp/priv_test." "XX" "XX" "XX";
+static char jail[] = "/tmp/priv_test."
+		     "XX"
+		     "XX"
+		     "XX";
 
 /* In the child; the number of the check that failed, or 0. */
 static int

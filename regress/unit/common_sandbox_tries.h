@@ -39,7 +39,10 @@ static pid_t parent, sibling;
 static int listener = -1; /* on loopback */
 static struct sockaddr_in listen_addr;
 static int memfd = -1; /* sealed by its maker */
-static char store[] = "/tmp/sandbox_test." "XX" "XX" "XX";
+static char store[] = "/tmp/sandbox_test."
+		      "XX"
+		      "XX"
+		      "XX";
 static char outside[64]; /* a file beside the store */
 static uid_t uid; /* to become before entering */
 

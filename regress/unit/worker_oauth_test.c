@@ -490,7 +490,6 @@ test_cookie(void)
 	fake_worker("https://gw.example");
 }
 
-
 /* A client that hangs up takes its question with it. */
 static void
 test_gone(void)
