@@ -448,12 +448,17 @@ conn_dispatch(struct conn *c, size_t used)
 static void
 conn_refuse(struct conn *c, int status)
 {
+	struct request *rq = c->rq;
+
+	/* The buffer may have moved since the head was read. */
+	if (rq->headlen > 0)
+		(void)http_request(&rq->head, c->in, rq->headlen);
 	c->close_after = 1;
 	c->state = CONN_BUSY;
 	c->deadline = 0;
 	c->inlen = 0;
 	c->in_handler = 1;
-	route_refuse(c->rq, status);
+	route_refuse(rq, status);
 	c->in_handler = 0;
 	if (c->s.fd == -1)
 		conn_close(c);
