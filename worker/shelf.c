@@ -43,7 +43,7 @@ struct shelf {
 		struct cat_entry entry;
 		struct drops *drops; /* what it leaves out of that */
 		struct probe *probe;
-		int wanted;
+		uint64_t asked; /* ms: since when it is wanted; 0: it is not */
 		int stale; /* its lists changed while it was asked */
 		char *session; /* kept open to hear of changes */
 		struct watch *watch; /* its GET stream */
@@ -68,7 +68,7 @@ static void shelf_publish(void);
 static void shelf_free(struct shelf *);
 static int in_force(const struct shelf *);
 static int all_asked(void);
-static void shelf_silent(struct shelf *);
+static void shelf_silent(struct shelf *, uint64_t);
 static const char *state_name(const struct shelf *);
 
 static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
@@ -105,7 +105,7 @@ shelf_add(uint32_t gen, struct conf_backend *conf)
 			s->class[i].entry.backend = s->b->conf.id;
 			s->class[i].entry.class = i;
 		}
-		s->class[0].wanted = 1;
+		s->class[0].asked = mono_msec();
 		TAILQ_INSERT_TAIL(&shelves, s, entry);
 	}
 	for (i = 0; i < MAX_GENS; i++)
@@ -261,7 +261,7 @@ shelf_probe(struct shelf *s)
 	s->probed = mono_msec();
 	s->next = s->probed + PROBE_TIME;
 	for (i = 0; i < CLASSES; i++)
-		if (s->class[i].wanted)
+		if (s->class[i].asked != 0)
 			shelf_ask(s, i);
 }
 
@@ -437,9 +437,9 @@ shelf_class(uint8_t class)
 
 	TAILQ_FOREACH (s, &shelves, entry) {
 		c = class & s->b->conf.declare & (CLASSES - 1);
-		if (s->class[c].wanted)
+		if (s->class[c].asked != 0)
 			continue;
-		s->class[c].wanted = 1;
+		s->class[c].asked = mono_msec();
 		shelf_ask(s, c);
 	}
 }
@@ -515,15 +515,15 @@ shelf_publish(void)
 /* Nobody waits for a backend that takes its time: what it offers comes with a
  * later catalog. */
 static void
-shelf_silent(struct shelf *s)
+shelf_silent(struct shelf *s, uint64_t now)
 {
 	struct cat_entry *e;
 	int i;
 
 	for (i = 0; i < CLASSES; i++) {
 		e = &s->class[i].entry;
-		if (s->class[i].wanted && e->state == CAT_NEVER &&
-		    e->why == NULL) {
+		if (s->class[i].asked != 0 && e->state == CAT_NEVER &&
+		    e->why == NULL && now - s->class[i].asked >= PATIENCE) {
 			e->why = xstrdup("has not answered yet");
 			dirty = 1;
 		}
@@ -542,8 +542,7 @@ shelf_tick(void)
 		upstream_expire(s->b);
 		if (s->next != 0 && now >= s->next && s->b->naddr > 0)
 			shelf_probe(s);
-		if (now - s->probed >= PATIENCE)
-			shelf_silent(s);
+		shelf_silent(s, now);
 	}
 	shelf_publish();
 }
