@@ -3,52 +3,8 @@
  * hold. A limit here is the last line of defence between processes; whoever
  * fills a struct has narrower ones where the protocol asks for them.
  */
-#include <stddef.h>
-
 #include "compat.h"
-#include "proto.h"
-
-#define NAME_MAX_LEN 256
-#define TEXT_MAX     1024 /* messages for people */
-#define URL_MAX      2048 /* URLs, redirect URIs, paths */
-#define SCOPE_MAX    1024
-#define STATE_MAX    4096 /* OAuth state, echoed */
-#define TOKEN_MAX    4096 /* tokens, client secrets as sent by a client */
-#define PASSWORD_MAX 1024
-#define COOKIE_MAX   256
-#define HASH_MAX     512
-#define WORD_MAX     64 /* grant_type and other words of a protocol */
-#define ADDR_MAX     64 /* an address as text */
-#define HOST_MAX     256
-#define ID_MAX       1024 /* JSON-RPC id as raw JSON; session ids */
-#define RELAY_MAX    (480 * 1024)
-#define KV_VALUE_MAX 8192
-#define URIS_MAX     32 /* redirect URIs, resources */
-#define LIST_MAX     256 /* hosts, users, globs, backends */
-#define ROW_MAX      64 /* columns of a table of mcpgwctl */
-#define CELL_MAX     4096
-#define PEM_MAX      (64 * 1024) /* certificates */
-#define KEY_MAX      (16 * 1024) /* a private key */
-
-#define NELEM(a) (sizeof(a) / sizeof((a)[0]))
-
-/* One field of struct S, which each table names first. */
-#define AT(m)              offsetof(struct S, m)
-#define U8(m)              W_U8, AT(m), 0, 0, NULL
-#define U16(m)             W_U16, AT(m), 0, 0, NULL
-#define U32(m)             W_U32, AT(m), 0, 0, NULL
-#define U64(m)             W_U64, AT(m), 0, 0, NULL
-#define I64(m)             W_I64, AT(m), 0, 0, NULL
-#define FIXED(m)           W_FIXED, AT(m), sizeof(((struct S *)0)->m), 0, NULL
-#define STR(m, max)        W_STR, AT(m), max, 0, NULL
-#define SECRET(m, max)     W_SECRET, AT(m), max, 0, NULL
-#define STRV(m, max, maxn) W_STRV, AT(m), max, maxn, NULL
-#define U32V(m, maxn)      W_U32V, AT(m), 0, maxn, NULL
-#define BLOB(m, max)       W_BLOB, AT(m), max, 0, NULL
-#define VEC(m, maxn, sub)  W_VEC, AT(m), 0, maxn, sub
-#define DEF(s)                          \
-	const struct msgdef def_##s = { \
-	    #s, sizeof(struct s), f_##s, NELEM(f_##s)}
+#include "proto_def.h"
 
 /* ---- master and its children ---- */
 
@@ -135,111 +91,39 @@ static const struct wire_field f_m_badpeer[] = {
 #undef S
 DEF(m_badpeer);
 
-/* ---- config slices ---- */
-
-#define S kv
-static const struct wire_field f_kv[] = {
-    {STR(name, NAME_MAX_LEN)},
-    {SECRET(value, KV_VALUE_MAX)},
+#define S m_spawn
+static const struct wire_field f_m_spawn[] = {
+    {U32(backend)},
+    {U64(child)},
 };
 #undef S
-DEF(kv);
+DEF(m_spawn);
 
-#define S conf_backend
-static const struct wire_field f_conf_backend[] = {
-    {U32(id)},
-    {STR(name, WORD_MAX)},
-    {SECRET(url, URL_MAX)},
-    {STR(host, HOST_MAX)},
-    {U16(port)},
-    {STR(authority, HOST_MAX)},
-    {SECRET(target, URL_MAX)},
-    {VEC(headers, 32, &def_kv)},
-    {U32(timeout)},
-    {U32(max_time)},
-    {STRV(allow, NAME_MAX_LEN, LIST_MAX)},
-    {STRV(deny, NAME_MAX_LEN, LIST_MAX)},
-    {U32(declare)},
-    {U8(tls)},
-    {STR(ca, PEM_MAX)},
-    {STR(cert, PEM_MAX)},
-    {SECRET(key, KEY_MAX)},
+#define S m_child
+static const struct wire_field f_m_child[] = {
+    {U64(child)},
+    {U32(pid)},
+    {U32(uid)},
 };
 #undef S
-DEF(conf_backend);
+DEF(m_child);
 
-#define S conf_tls
-static const struct wire_field f_conf_tls[] = {
-    {STR(cert_at, URL_MAX)},
-    {STR(key_at, URL_MAX)},
-    {STR(cert, PEM_MAX)},
-    {SECRET(key, KEY_MAX)},
+#define S m_child_kill
+static const struct wire_field f_m_child_kill[] = {
+    {U64(child)},
+    {U8(hard)},
 };
 #undef S
-DEF(conf_tls);
+DEF(m_child_kill);
 
-#define S conf_endpoint
-static const struct wire_field f_conf_endpoint[] = {
-    {STR(path, URL_MAX)},
-    {U32V(backends, LIST_MAX)},
-    {U8(prefix)},
-    {U8(noauth)},
-    {STRV(users, NAME_MAX_LEN, LIST_MAX)},
+#define S m_exited
+static const struct wire_field f_m_exited[] = {
+    {U64(child)},
+    {U32(status)},
+    {STR(error, TEXT_MAX)},
 };
 #undef S
-DEF(conf_endpoint);
-
-#define S conf_web
-static const struct wire_field f_conf_web[] = {
-    {STR(issuer, URL_MAX)},
-    {STRV(hosts, HOST_MAX, LIST_MAX)},
-    {STRV(origins, HOST_MAX, LIST_MAX)},
-    {STRV(trusted_proxies, ADDR_MAX, LIST_MAX)},
-    {U32(session_ttl)},
-    {U32(keepalive_timeout)},
-    {U32(access_token_ttl)},
-    {U32(body)},
-    {U32(streams_per_user)},
-    {U32(connections)},
-    {U32(workers)},
-    {U32(names_max)},
-    {STR(separator, WORD_MAX)},
-    {U8(registration)},
-    {VEC(scopes, LIST_MAX, &def_kv)},
-};
-#undef S
-DEF(conf_web);
-
-#define S conf_keeper
-static const struct wire_field f_conf_keeper[] = {
-    {U32(session_ttl)},
-    {U32(names_max)},
-    {STR(separator, WORD_MAX)},
-};
-#undef S
-DEF(conf_keeper);
-
-#define S conf_auth
-static const struct wire_field f_conf_auth[] = {
-    {STR(issuer, URL_MAX)},
-    {U32(access_token_ttl)},
-    {U32(refresh_token_ttl)},
-    {U32(refresh_max_age)},
-    {U32(refresh_grace)},
-    {U32(client_ttl)},
-    {U32(session_ttl)},
-    {U8(registration)},
-    {STRV(private_use_schemes, WORD_MAX, LIST_MAX)},
-    {STRV(http_redirect_hosts, HOST_MAX, LIST_MAX)},
-    {SECRET(password, PASSWORD_MAX)},
-    {VEC(scopes, LIST_MAX, &def_kv)},
-    {U32(fail_count)},
-    {U32(fail_window)},
-    {U32(register_count)},
-    {U32(register_window)},
-};
-#undef S
-DEF(conf_auth);
+DEF(m_exited);
 
 /* ---- worker and authd ---- */
 
@@ -572,6 +456,55 @@ static const struct wire_field f_k_relay[] = {
 #undef S
 DEF(k_relay);
 
+/* ---- worker or keeper, and runner ---- */
+
+#define S n_open
+static const struct wire_field f_n_open[] = {
+    {U32(backend)},
+    {U8(class)},
+    {FIXED(nonce)},
+    {STR(subject, NAME_MAX_LEN)},
+};
+#undef S
+DEF(n_open);
+
+#define S n_opened
+static const struct wire_field f_n_opened[] = {
+    {STR(error, TEXT_MAX)},
+    {STR(session, WORD_MAX)},
+    {STR(revision, WORD_MAX)},
+    {BLOB(result, RESULT_MAX)},
+};
+#undef S
+DEF(n_opened);
+
+#define S n_send
+static const struct wire_field f_n_send[] = {
+    {U32(backend)},
+    {U8(method)},
+    {STR(session, WORD_MAX)},
+    {U32(size)},
+    {BLOB(body, N_INLINE)},
+};
+#undef S
+DEF(n_send);
+
+#define S n_message
+static const struct wire_field f_n_message[] = {
+    {U32(size)},
+    {BLOB(body, N_INLINE)},
+};
+#undef S
+DEF(n_message);
+
+#define S n_done
+static const struct wire_field f_n_done[] = {
+    {U8(end)},
+    {STR(why, TEXT_MAX)},
+};
+#undef S
+DEF(n_done);
+
 /* ---- mcpgwctl ---- */
 
 #define S ctl_req
@@ -646,6 +579,17 @@ const struct msgdef *const proto_defs[] = {
     &def_k_end,
     &def_k_trouble,
     &def_k_relay,
+    &def_m_spawn,
+    &def_m_child,
+    &def_m_child_kill,
+    &def_m_exited,
+    &def_m_exec,
+    &def_conf_stdio,
+    &def_n_open,
+    &def_n_opened,
+    &def_n_send,
+    &def_n_message,
+    &def_n_done,
     &def_ctl_req,
     &def_ctl_row,
     &def_ctl_end,
@@ -664,6 +608,8 @@ role_name(uint8_t role)
 	    [ROLE_HASHER] = "hasher",
 	    [ROLE_CTL] = "mcpgwctl",
 	    [ROLE_CHECKER] = "checker",
+	    [ROLE_RUNNER] = "runner",
+	    [ROLE_NANNY] = "nanny",
 	};
 
 	return role < NELEM(names) ? names[role] : "unknown";

@@ -30,6 +30,8 @@ enum role {
 	ROLE_HASHER, /* authd -p */
 	ROLE_CTL, /* mcpgwctl */
 	ROLE_CHECKER, /* worker -c */
+	ROLE_RUNNER,
+	ROLE_NANNY, /* keeps one stdio child; execs it */
 };
 
 enum imsg_type {
@@ -43,6 +45,7 @@ enum imsg_type {
 	M_CONF_KEEPER, /* struct conf_keeper: to the keeper */
 	M_CONF_BACKEND, /* struct conf_backend: to workers and the keeper */
 	M_CONF_ENDPOINT, /* struct conf_endpoint: to workers, authd, keeper */
+	M_CONF_STDIO, /* struct conf_stdio: to the runner */
 	M_CONF_END, /* struct m_gen; answered by M_PREPARED */
 	M_COMMIT, /* struct m_gen: this slice is now in force */
 	M_FORGET, /* struct m_gen: nobody of it lives any more */
@@ -53,6 +56,15 @@ enum imsg_type {
 	M_REAPED, /* struct m_reaped: a worker is dead; authd, keeper */
 	M_LOGLEVEL, /* struct m_loglevel */
 	M_CTL, /* struct ctl_req, answered by M_CTL_ROW* M_CTL_END */
+	M_EXEC, /* struct m_exec: to nanny, its only message */
+
+	/* runner <-> master: stdio children. By backend id alone: no command,
+	 * path, argument or uid crosses. */
+	M_SPAWN, /* struct m_spawn -> M_CHILD M_CHILD_LOG, or M_EXITED */
+	M_CHILD, /* struct m_child, and its standard input and output */
+	M_CHILD_LOG, /* struct m_child, and its standard error */
+	M_CHILD_KILL, /* struct m_child_kill: end it */
+	M_EXITED, /* struct m_exited: it is gone, or could not be started */
 
 	/* child -> master, on fd 3 */
 	M_READY, /* - */
@@ -116,6 +128,18 @@ enum imsg_type {
 	K_NOPIPE, /* - : there is no such worker */
 	K_RELAY, /* struct k_relay: to another worker, or to all */
 
+	/* worker and keeper <-> runner. Ids are those of whoever asks; N_OPEN
+	 * is one exchange and N_SEND is one: N_MESSAGE*, N_DONE. A body over
+	 * N_INLINE comes as a sealed memfd in the variant with FD. */
+	N_OPEN, /* struct n_open -> N_OPENED: a session with a stdio child */
+	N_OPENED, /* struct n_opened */
+	N_SEND, /* struct n_send -> N_MESSAGE* N_DONE */
+	N_SEND_FD, /* struct n_send, its body in the descriptor */
+	N_CANCEL, /* - : whoever asked wants to hear nothing more of id */
+	N_MESSAGE, /* struct n_message: one JSON-RPC message for exchange id */
+	N_MESSAGE_FD, /* the same, its body in the descriptor */
+	N_DONE, /* struct n_done: exchange id is over */
+
 	/* keeper <-> resolver */
 	R_RESOLVE, /* struct r_resolve -> R_ADDRS */
 	R_ADDRS, /* struct k_addrs */
@@ -175,6 +199,24 @@ struct m_badpeer {
 	char *why;
 };
 
+struct m_spawn {
+	uint32_t backend;
+	uint64_t child; /* number that runner gives it, never reused */
+};
+struct m_child {
+	uint64_t child;
+	uint32_t pid, uid;
+};
+struct m_child_kill {
+	uint64_t child;
+	uint8_t hard; /* 0: SIGTERM to its group; 1: the whole tree, now */
+};
+struct m_exited {
+	uint64_t child;
+	uint32_t status; /* as wait(2) gives it */
+	char *error; /* empty, or why it was not even started */
+};
+
 /* ---- config slices ---- */
 
 struct kv {
@@ -204,6 +246,45 @@ struct conf_backend {
 	char *ca; /* PEM; empty: the system's authorities */
 	char *cert; /* PEM, what we show; empty: nothing */
 	char *key; /* PEM */
+	uint8_t stdio; /* INSTANCE_*; 0: it is reached by url */
+};
+
+#define INSTANCE_SHARED    1 /* one child for everybody */
+#define INSTANCE_PRINCIPAL 2 /* one for each signed-in user */
+#define INSTANCE_SESSION   3 /* one for each session of a client */
+
+/* A stdio backend as the runner knows it. */
+struct conf_stdio {
+	uint32_t id; /* of the backend */
+	char *name;
+	uint8_t instance;
+	uint32_t max_instances;
+	uint32_t idle; /* s without a call until a child is ended; 0: never */
+	uint32_t start_timeout; /* s until it has answered initialize */
+	uint32_t stop_timeout; /* s between the steps of its end */
+};
+
+#define NETWORK_ANY  0
+#define NETWORK_NONE 1 /* no socket but of AF_UNIX */
+
+/* What nanny makes of itself and then executes. */
+struct m_exec {
+	char *name; /* of the backend */
+	struct strv argv; /* argv[0] is an absolute path */
+	struct vec env; /* struct kv; exact */
+	char *cwd;
+	char *tmp; /* private to it; writable */
+	uint8_t root; /* 1: become uid, gid and groups */
+	uint32_t uid, gid;
+	struct u32v groups;
+	struct strv read; /* directories and files it may read and execute */
+	struct strv write; /* and those it may change */
+	uint8_t network; /* NETWORK_* */
+	uint8_t jit; /* 0: may not make memory executable */
+	uint64_t memory; /* bytes of private memory; 0: no limit */
+	uint32_t processes; /* of its user; 0: no limit */
+	uint32_t files; /* descriptors */
+	uint32_t cpu; /* s; 0: no limit */
 };
 
 /* What a listener shows. worker -c gets one of each pair there is, and of each
@@ -525,6 +606,47 @@ struct k_relay {
 	struct blob body;
 };
 
+/* ---- worker or keeper, and runner ---- */
+
+#define N_INLINE (16 * 1024)
+#define N_BODY   (16 * 1024 * 1024) /* a line, or a body for a child */
+
+struct n_open {
+	uint32_t backend;
+	uint8_t class; /* DECLARE_* that the client has and we pass on */
+	uint8_t nonce[ID_LEN]; /* of the client's session; zeroes: none */
+	char *subject; /* who; empty: nobody signed in */
+};
+struct n_opened {
+	char *error; /* empty, or why not, after the backend's name */
+	char *session;
+	char *revision;
+	struct blob result; /* its InitializeResult */
+};
+enum n_method { N_POST = 1, N_GET, N_DELETE };
+struct n_send {
+	uint32_t backend;
+	uint8_t method; /* as of Streamable HTTP */
+	char *session;
+	uint32_t size; /* N_SEND_FD: of the body */
+	struct blob body; /* N_SEND */
+};
+struct n_message {
+	uint32_t size; /* N_MESSAGE_FD: of the body */
+	struct blob body;
+};
+enum n_end {
+	N_END_OK,
+	N_END_SESSION, /* there is no such session (any more) */
+	N_END_DIED, /* the child is gone, see why */
+	N_END_BUSY, /* it takes no more now, see why */
+	N_END_LARGE, /* its answer was too long */
+};
+struct n_done {
+	uint8_t end; /* enum n_end */
+	char *why; /* after the backend's name; or empty */
+};
+
 /* ---- mcpgwctl ---- */
 
 enum ctl_verb {
@@ -540,6 +662,11 @@ enum ctl_verb {
 	CTL_SHOW_SESSIONS, /* args: backend, or none */
 	CTL_SHOW_CLIENTS, /* args: client id, or none */
 	CTL_SHOW_TOKENS, /* args: client id or user, or none */
+	CTL_SHOW_CHILDREN, /* args: backend, or none */
+	CTL_SHOW_LOG, /* args: backend: its last lines on standard error */
+	CTL_BACKEND_RESTART, /* args: backend; so for the next two */
+	CTL_BACKEND_STOP,
+	CTL_BACKEND_START,
 };
 struct ctl_req {
 	uint32_t version; /* PROTO_VERSION */
@@ -568,7 +695,9 @@ extern const struct msgdef def_m_start, def_m_channel, def_m_gen,
     def_a_used, def_p_check, def_p_result, def_k_catalog, def_k_class,
     def_k_addr, def_k_addrs, def_r_resolve, def_k_lease, def_k_session,
     def_k_claim, def_k_soft, def_k_resume, def_k_end, def_k_trouble,
-    def_k_relay, def_ctl_req, def_ctl_row, def_ctl_end;
+    def_k_relay, def_m_spawn, def_m_child, def_m_child_kill, def_m_exited,
+    def_m_exec, def_conf_stdio, def_n_open, def_n_opened, def_n_send,
+    def_n_message, def_n_done, def_ctl_req, def_ctl_row, def_ctl_end;
 
 /* Every description, NULL at the end: for the fuzzer and the tests. */
 extern const struct msgdef *const proto_defs[];

@@ -13,7 +13,6 @@
 #include "peer.h"
 #include "rpc.h"
 #include "upstream.h"
-#include "version.h"
 
 enum hs_step { HS_INITIALIZE, HS_INITIALIZED };
 
@@ -47,7 +46,6 @@ static int hs_begin(struct handshake *);
 static int hs_fall(struct handshake *);
 static void hs_opened(void *, const char *, enum up_result, int);
 static void hs_refused(struct handshake *, int);
-static char *hs_initialize(uint8_t, size_t *);
 
 static const struct upreq_ops ops = {hs_message, hs_done};
 
@@ -63,7 +61,7 @@ handshake_start(struct backend *b, uint8_t class,
 	h->backend = b;
 	h->cb = cb;
 	h->arg = arg;
-	h->body = hs_initialize(class, &h->bodylen);
+	h->body = rpc_initialize(class, "\"init\"", &h->bodylen);
 	h->timer = event_new(peer_base(), -1, 0, hs_timeout, h);
 	if (h->body == NULL || h->timer == NULL || hs_begin(h) == -1) {
 		handshake_cancel(h);
@@ -71,40 +69,6 @@ handshake_start(struct backend *b, uint8_t class,
 	}
 	event_add(h->timer, &tv);
 	return h;
-}
-
-/* What is declared is what can be relayed to the client in question. */
-static char *
-hs_initialize(uint8_t class, size_t *len)
-{
-	struct json_buf b = {0};
-	const char *sep = "";
-
-	json_puts(&b,
-	    "{\"jsonrpc\":\"2.0\",\"id\":\"init\",\"method\":\"initialize\","
-	    "\"params\":{\"protocolVersion\":\"" MCP_LATEST_LEGACY
-	    "\",\"capabilities\":{");
-	if (class & DECLARE_SAMPLING) {
-		json_puts(&b, "\"sampling\":{}");
-		sep = ",";
-	}
-	if (class & (DECLARE_FORM | DECLARE_URL)) {
-		json_puts(&b, sep);
-		json_puts(&b, "\"elicitation\":{");
-		json_puts(&b, class & DECLARE_FORM ? "\"form\":{}" : "");
-		json_puts(&b,
-		    (class & DECLARE_FORM) && (class & DECLARE_URL) ? "," : "");
-		json_puts(&b, class & DECLARE_URL ? "\"url\":{}" : "");
-		json_puts(&b, "}");
-		sep = ",";
-	}
-	if (class & DECLARE_ROOTS) {
-		json_puts(&b, sep);
-		json_puts(&b, "\"roots\":{}");
-	}
-	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":"
-		      "\"" MCPGWD_VERSION "\"}}}");
-	return json_buf_take(&b, len);
 }
 
 static int

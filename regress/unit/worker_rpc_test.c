@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../../worker/era.h"
-#include "../../worker/rpc.h"
+#include "rpc.h"
 #include "test.h"
 
 #define REST "\"jsonrpc\":\"2.0\""

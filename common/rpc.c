@@ -3,7 +3,9 @@
  */
 #include <string.h>
 
+#include "proto.h"
 #include "rpc.h"
+#include "version.h"
 
 static const char *const chain[] = {"params", "_meta", NULL};
 
@@ -126,4 +128,39 @@ rpc_putresult(struct json_buf *b, const char *id, size_t idlen)
 	json_puts(b, "{\"jsonrpc\":\"2.0\",\"id\":");
 	json_put(b, id, idlen);
 	json_puts(b, ",\"result\":");
+}
+
+/* What is declared is what can be relayed to the client in question. */
+char *
+rpc_initialize(uint8_t class, const char *id, size_t *len)
+{
+	struct json_buf b = {0};
+	const char *sep = "";
+
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_puts(&b, id);
+	json_puts(&b,
+	    ",\"method\":\"initialize\",\"params\":{"
+	    "\"protocolVersion\":\"" MCP_LATEST_LEGACY "\",\"capabilities\":{");
+	if (class & DECLARE_SAMPLING) {
+		json_puts(&b, "\"sampling\":{}");
+		sep = ",";
+	}
+	if (class & (DECLARE_FORM | DECLARE_URL)) {
+		json_puts(&b, sep);
+		json_puts(&b, "\"elicitation\":{");
+		json_puts(&b, class & DECLARE_FORM ? "\"form\":{}" : "");
+		json_puts(&b,
+		    (class & DECLARE_FORM) && (class & DECLARE_URL) ? "," : "");
+		json_puts(&b, class & DECLARE_URL ? "\"url\":{}" : "");
+		json_puts(&b, "}");
+		sep = ",";
+	}
+	if (class & DECLARE_ROOTS) {
+		json_puts(&b, sep);
+		json_puts(&b, "\"roots\":{}");
+	}
+	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":"
+		      "\"" MCPGWD_VERSION "\"}}}");
+	return json_buf_take(&b, len);
 }

@@ -37,6 +37,10 @@ enum rpc_kind rpc_scan(
 const struct json_span *rpc_param(const struct rpc *, const char *key);
 const struct json_span *rpc_meta(const struct rpc *, const char *key);
 
+/* An initialize request that declares class (DECLARE_*) to a server, under id
+ * (JSON); malloc'd, NULL when memory is out. */
+char *rpc_initialize(uint8_t class, const char *id, size_t *len);
+
 /* Is this a legacy revision that is spoken here? */
 int rpc_legacy_revision(const char *, size_t);
 
