@@ -41,14 +41,16 @@ async function lied(mcp, name) {
 	return { answer: answers[0], all, ms };
 }
 
+// 1 when it failed, which it may only where dirty says so.
 async function honest(mcp, dirty = false) {
 	const nonce = String(Math.random());
 	const res = await mcp.tool('liar_echo', { nonce });
 	unpoisoned(JSON.stringify(res));
 	if (dirty && res.isError)
-		return;
+		return 1;
 	ok(!res.isError, `an honest call: ${JSON.stringify(res)}`);
 	same(JSON.parse(res.content[0].text), { nonce }, 'an honest call');
+	return 0;
 }
 
 async function lie(mcp, liar, name) {
@@ -72,8 +74,11 @@ async function lie(mcp, liar, name) {
 		    s.message.error?.code === -32601));
 	await sleep(lies[name].pause ?? 0);
 	// Enough to meet every idle connection of both workers.
+	// The one that meets the connection of the lie costs that connection;
+	// which of them it is the kernel decides.
+	let failed = 0;
 	for (let i = 0; i < 6; i++)
-		await honest(mcp, lies[name].dirty && i < 3);
+		failed += await honest(mcp, lies[name].dirty && failed === 0);
 }
 
 // One call's stream brings the answer to another's id.

@@ -1,8 +1,8 @@
 // Must be true 3: every message that mcpgwd sends, to clients and to backends,
 // is what the revision's schema says. The schemas are those of the official
-// SDK; with MCP_SCHEMA, a folder with REVISION.json of the specification, those
-// are checked too.
-import { readFileSync } from 'node:fs';
+// SDK; where there is a folder with REVISION.json of the specification, named by
+// MCP_SCHEMA or beside the tree, those are checked too.
+import { existsSync, readFileSync } from 'node:fs';
 import Ajv from 'ajv';
 import Ajv2020 from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
@@ -52,8 +52,9 @@ const compiled = new Map();
 
 // A function that says what is wrong by the specification's own schema.
 function official(revision) {
-	const dir = process.env.MCP_SCHEMA;
-	if (dir === undefined)
+	const dir = process.env.MCP_SCHEMA ??
+	    new URL('../../../shared/ref/schema', import.meta.url).pathname;
+	if (!existsSync(dir))
 		return () => undefined;
 	if (!compiled.has(revision)) {
 		const schema = JSON.parse(readFileSync(`${dir}/${revision}.json`));

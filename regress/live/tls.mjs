@@ -363,6 +363,8 @@ async function backends(gw, bearer, b) {
 			const r = await mcp.tool(`${name}_echo`, { nonce: name });
 			same(JSON.parse(r.content[0].text).nonce, name, name);
 		}
+		for (let i = 0; i < 200 && mcp.workers.size < 2; i++)
+			await mcp.tool('secure_echo', { nonce: 'again' });
 		ok(mcp.workers.size > 1, 'one worker did it all');
 	});
 	await test(`MBT-6 a backend whose certificate goes bad says so (${

@@ -66,8 +66,9 @@ export class Pins {
 	fetch(seen = []) {
 		let last;
 		return async (url, init = {}) => {
-			const not = last;
-			const pin = await this.get((w) => w !== not);
+			// Asked when its turn has come: another request may have
+			// been before this one meanwhile.
+			const pin = await this.get((w) => w !== last);
 			last = pin.worker;
 			seen.push({ worker: pin.worker, method: init.method ?? 'GET',
 			    body: String(init.body ?? '') });
