@@ -469,6 +469,9 @@ conn_done(struct conn *c)
 {
 	request_free(c->rq);
 	c->rq = NULL;
+	/* Its head may have been sent before the end was known. */
+	if (worker.stopping)
+		c->close_after = 1;
 	if (c->close_after || (c->eof && c->inlen == 0)) {
 		c->close_after = 1;
 		if (stream_queued(&c->s) == 0)

@@ -320,6 +320,9 @@ mcp_get(struct request *rq, const struct proof *proof)
 		return;
 	if (rq->head.method == HTTP_HEAD)
 		reply(rq, 200, "text/event-stream", NULL, 0);
+	else if (worker.stopping)
+		/* It would never end. */
+		reply_unavailable(rq, 1);
 	else
 		getstream_begin(rq, proof, s);
 }

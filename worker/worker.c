@@ -256,6 +256,7 @@ on_drain(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)fd;
 	log_debug("draining for at most %u s", m->seconds);
 	worker.draining = 1;
+	worker.stopping = m->stop;
 	drain_until = mono_msec() + (uint64_t)m->seconds * 1000;
 	conn_drain(m->stop);
 	/* Nothing is under way on a GET stream, and it would never end. */

@@ -24,6 +24,7 @@ struct worker {
 	uint32_t gen;
 	int debug; /* X-Mcpgw-Worker in responses */
 	int draining;
+	int stopping; /* the whole daemon ends, not only this worker */
 	int issuer_https; /* scheme of the issuer */
 	int issuer_loopback; /* its host is a loopback name or address */
 	struct conf_web conf;

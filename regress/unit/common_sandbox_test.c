@@ -27,7 +27,8 @@
 #define AUTHD    0x08
 #define HASHER   0x10
 #define MASTER   0x20
-#define CHILDREN (WORKER | KEEPER | RESOLVER | AUTHD | HASHER)
+#define RUNNER   0x40
+#define CHILDREN (WORKER | KEEPER | RESOLVER | AUTHD | HASHER | RUNNER)
 #define ALL      (CHILDREN | MASTER)
 
 static int have_landlock;
@@ -58,7 +59,8 @@ static const struct attempt attempts[] = {
     {"signal a sibling", kill_sibling, CHILDREN, 0, 0},
     {"signal the parent", kill_parent, CHILDREN, 0, 0},
     {"tgkill the parent", tgkill_parent, CHILDREN, 0, 0},
-    {"TCP socket", tcp_socket, AUTHD | HASHER, WORKER | KEEPER | RESOLVER, 0},
+    {"TCP socket", tcp_socket, AUTHD | HASHER | RUNNER,
+	WORKER | KEEPER | RESOLVER, 0},
     {"UDP socket", udp_socket, CHILDREN & ~RESOLVER, RESOLVER, 0},
     {"UDP over IPv6", udp6_socket, CHILDREN & ~RESOLVER, 0, 0},
     {"MPTCP socket", mptcp_socket, CHILDREN, 0, 0},
@@ -69,12 +71,14 @@ static const struct attempt attempts[] = {
     {"netfilter socket", netfilter_socket, CHILDREN, 0, 0},
     {"vsock socket", vsock_socket, CHILDREN, 0, 0},
     {"listen", tcp_listen, CHILDREN, 0, 0},
-    {"connect", tcp_connect, AUTHD | HASHER, WORKER | KEEPER, 0},
+    {"connect", tcp_connect, AUTHD | HASHER | RUNNER, WORKER | KEEPER, 0},
     {"accept", tcp_accept, CHILDREN & ~WORKER, WORKER, 0},
     {"map code", map_code, CHILDREN, 0, 0},
     {"map code read-only", map_rx, CHILDREN, 0, 0},
     {"make memory code", protect_code, CHILDREN, 0, 0},
-    {"memfd", make_memfd, CHILDREN & ~KEEPER, KEEPER, 0},
+    {"socket pair", socket_pair, CHILDREN & ~KEEPER, KEEPER | MASTER, 0},
+    {"memfd", make_memfd, CHILDREN & ~(KEEPER | RUNNER), KEEPER | RUNNER, 0},
+    {"executable memfd", exec_memfd, CHILDREN, 0, 0},
     {"raise a limit", raise_core, CHILDREN, 0, 0},
     {"chroot", do_chroot, CHILDREN, 0, 0},
     {"unshare", do_unshare, CHILDREN, 0, 0},
@@ -94,6 +98,7 @@ static const struct attempt attempts[] = {
     {"loop, clock, memory, log", common_work, 0, ALL, 0},
     {"map a sealed catalog", use_catalog, 0, WORKER, 0},
     {"make a sealed catalog", make_catalog, 0, KEEPER, 0},
+    {"pass a large body", pass_body, 0, RUNNER, 0},
     {"store", use_store, 0, AUTHD, 0},
     {"64 MiB", use_memory, 0, HASHER, 0},
     {"resolve", resolve, 0, RESOLVER, 0},
@@ -117,6 +122,9 @@ enter_role(unsigned int role)
 		break;
 	case HASHER:
 		sandbox_hasher();
+		break;
+	case RUNNER:
+		sandbox_runner();
 		break;
 	default:
 		sandbox_master();
@@ -201,7 +209,7 @@ all_roles(void)
 		unsigned int bit;
 	} roles[] = {{"worker", WORKER}, {"keeper", KEEPER},
 	    {"resolver", RESOLVER}, {"authd", AUTHD}, {"hasher", HASHER},
-	    {"master", MASTER}};
+	    {"runner", RUNNER}, {"master", MASTER}};
 	size_t i, j;
 	int without;
 

@@ -32,6 +32,7 @@
 
 #include "compat.h"
 #include "log.h"
+#include "memfd.h"
 
 #define OTHER_UID 65534
 
@@ -290,6 +291,24 @@ make_memfd(void)
 }
 
 static int
+exec_memfd(void)
+{
+	char arg[] = "x", empty[] = "";
+	char *argv[] = {arg, NULL}, *env[] = {NULL};
+
+	return (int)syscall(
+	    SYS_execveat, memfd, empty, argv, env, AT_EMPTY_PATH);
+}
+
+static int
+socket_pair(void)
+{
+	int fds[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+}
+
+static int
 raise_core(void)
 {
 	struct rlimit rl = {1, RLIM_INFINITY};
@@ -449,6 +468,25 @@ make_catalog(void)
 		return -1;
 	return fcntl(fd, F_ADD_SEALS,
 	    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
+/* As the runner does: a body that it makes, and one that it was sent. */
+static int
+pass_body(void)
+{
+	static const char body[] = "a large one";
+	char *p;
+	int fd;
+
+	if ((fd = memfd_seal(body, sizeof(body))) == -1)
+		return -1;
+	if ((p = memfd_take(fd, sizeof(body))) == NULL)
+		return -1;
+	if (strcmp(p, body) != 0 || write(fd, "x", 1) != -1)
+		return -1;
+	free(p);
+	p = mmap(NULL, sizeof(body), PROT_READ, MAP_SHARED, fd, 0);
+	return p == MAP_FAILED || strcmp(p, body) != 0 ? -1 : 0;
 }
 
 static int

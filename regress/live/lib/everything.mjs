@@ -39,13 +39,16 @@ function listen(kind, client) {
 	return told;
 }
 
-export async function connect(kind, url, fetch) {
-	const { Client: C, Transport } = sdks[kind];
-	const client = new C({ name: 'regress', version: '1' }, { capabilities });
+export async function connectOver(kind, transport) {
+	const client = new sdks[kind].Client({ name: 'regress', version: '1' },
+	    { capabilities });
 	const told = listen(kind, client);
-	await client.connect(new Transport(new URL(url), { fetch }));
+	await client.connect(transport);
 	return { client, told };
 }
+
+export const connect = (kind, url, fetch) => connectOver(kind,
+    new sdks[kind].Transport(new URL(url), { fetch }));
 
 // Random and changing parts of what server-everything says.
 const plain = (v) => JSON.parse(JSON.stringify(v ?? null)

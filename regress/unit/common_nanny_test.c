@@ -1,0 +1,998 @@
+/*
+ * Nanny, started by hand as master would: what its child gets, what it is
+ * refused, and that nothing of its tree outlives nanny. As root the child is
+ * another user. The program in the child is mostly this one, told by its
+ * first argument what to try; a try ends with its errno as status, or 0.
+ */
+#include <sys/types.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/landlock.h>
+
+#include "compat.h"
+#include "imsg.h"
+#include "proto.h"
+#include "test.h"
+
+#define OTHER_UID 65534
+#define PROCESSES 12
+
+/* ---- in the child ---- */
+
+static int
+try_socket(int domain, int type, int proto)
+{
+	return socket(domain, type, proto) == -1 ? errno : 0;
+}
+
+static int
+try_open(const char *path, int flags)
+{
+	return open(path, flags, 0600) == -1 ? errno : 0;
+}
+
+static int
+result(long ret)
+{
+	return ret == -1 ? errno : 0;
+}
+
+static int
+try_memory(int prot, int later)
+{
+	void *p;
+
+	p = mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return errno;
+	return later == 0 ? 0 : result(mprotect(p, 4096, later));
+}
+
+/* How many more processes there can be. */
+static int
+count_forks(void)
+{
+	pid_t pids[64];
+	int i, n = 0;
+
+	while (n < 64 && (pids[n] = fork()) != -1) {
+		if (pids[n] == 0) {
+			pause();
+			_exit(0);
+		}
+		n++;
+	}
+	for (i = 0; i < n; i++)
+		kill(pids[i], SIGKILL);
+	return n;
+}
+
+static int
+kill_own_child(void)
+{
+	pid_t pid;
+	int status;
+
+	if ((pid = fork()) == 0) {
+		for (;;)
+			pause();
+	}
+	if (kill(pid, SIGKILL) == -1)
+		return errno;
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) ? 0 : 255;
+}
+
+static void
+say(long n, const char *end)
+{
+	dprintf(STDOUT_FILENO, "%ld%s", n, end);
+}
+
+static void wait_for_end(void) __attribute__((noreturn));
+
+static void
+wait_for_end(void)
+{
+	for (;;)
+		pause();
+}
+
+/* Leaves a daemon in a session of its own that hears no SIGTERM. */
+static int
+leave_daemon(void)
+{
+	int p[2];
+	char c;
+
+	if (pipe(p) == -1)
+		return errno;
+	if (fork() == 0) {
+		setsid();
+		if (fork() != 0)
+			_exit(0);
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+		say((long)getpid(), "\n");
+		close(0);
+		close(1);
+		close(2);
+		close(p[0]);
+		close(p[1]);
+		wait_for_end();
+	}
+	close(p[1]);
+	return read(p[0], &c, 1) == 0 ? 7 : 1;
+}
+
+/* Never the same process for long, each in a session of its own. */
+static int
+run_away(void)
+{
+	say((long)getpid(), "\n");
+	if (fork() != 0)
+		wait_for_end();
+	for (;;) {
+		setsid();
+		if (fork() != 0)
+			_exit(0);
+	}
+}
+
+static int
+helper(char **argv)
+{
+	const char *what = argv[0], *arg = argv[1];
+	pid_t nanny = getppid();
+	struct rlimit rl = {0, 0};
+	char *again[] = {NULL, NULL, NULL};
+	char params[256] = {0};
+
+#define IF(name) if (strcmp(what, name) == 0)
+	IF("inet") return try_socket(AF_INET, SOCK_STREAM, 0);
+	IF("inet6") return try_socket(AF_INET6, SOCK_DGRAM, 0);
+	IF("mptcp") return try_socket(AF_INET, SOCK_STREAM, 262);
+	IF("netlink") return try_socket(AF_NETLINK, SOCK_RAW, 0);
+	IF("netfilter") return try_socket(AF_NETLINK, SOCK_RAW, 12);
+	IF("packet") return try_socket(AF_PACKET, SOCK_RAW, 0);
+	IF("vsock") return try_socket(AF_VSOCK, SOCK_STREAM, 0);
+	IF("unix") return try_socket(AF_UNIX, SOCK_STREAM, 0);
+	IF("kill nanny") return result(kill(nanny, 0));
+	IF("kill its group") return result(kill(-nanny, 0));
+	IF("kill all") return result(kill(-1, 0));
+	IF("tkill") return result(syscall(SYS_tkill, nanny, 0));
+	IF("tgkill") return result(syscall(SYS_tgkill, nanny, nanny, 0));
+	IF("pidfd") return result(syscall(SYS_pidfd_open, nanny, 0));
+	IF("sigqueue")
+	return result(sigqueue(nanny, SIGUSR1, (union sigval){.sival_int = 0}));
+	IF("limit nanny") return result(prlimit(nanny, RLIMIT_CPU, &rl, NULL));
+	IF("F_SETSIG") return result(fcntl(0, F_SETSIG, SIGKILL));
+	IF("ptrace") return result(ptrace(PTRACE_SEIZE, nanny, NULL, NULL));
+	IF("traceme") return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	IF("unshare") return result(unshare(CLONE_NEWUSER));
+	IF("clone")
+	return result(syscall(
+	    SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL));
+	IF("mount")
+	return result(syscall(SYS_mount, "none", "/no/such", "tmpfs", 0, NULL));
+	IF("io_uring") return result(syscall(SYS_io_uring_setup, 4, params));
+	IF("keyctl") return result(syscall(SYS_keyctl, 0, -3, 1));
+	IF("personality") return result(syscall(SYS_personality, 0x0040000));
+	IF("map code") return try_memory(PROT_WRITE | PROT_EXEC, 0);
+	IF("make code")
+	return try_memory(PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC);
+	IF("read") return try_open(arg, O_RDONLY);
+	IF("write") return try_open(arg, O_WRONLY | O_CREAT | O_TRUNC);
+	IF("forks") return count_forks();
+	IF("own child") return kill_own_child();
+	IF("daemon") return leave_daemon();
+	IF("runaway") return run_away();
+	IF("privilege") return geteuid() == 0 || getegid() == 0;
+	IF("limits")
+	{
+		getrlimit(RLIMIT_NOFILE, &rl);
+		say((long)rl.rlim_max, " ");
+		getrlimit(RLIMIT_DATA, &rl);
+		say((long)rl.rlim_max, " ");
+		getrlimit(RLIMIT_CPU, &rl);
+		say((long)rl.rlim_cur, " ");
+		getrlimit(RLIMIT_CORE, &rl);
+		say((long)rl.rlim_max, "\n");
+		return 0;
+	}
+	IF("state")
+	{
+		sigset_t set;
+		struct sigaction sa;
+
+		sigprocmask(SIG_SETMASK, NULL, &set);
+		sigaction(SIGPIPE, NULL, &sa);
+		say((long)umask(0), " ");
+		say(sigismember(&set, SIGTERM), " ");
+		say(sa.sa_handler == SIG_DFL, " ");
+		say(getsid(0) == getpid(), "\n");
+		return 0;
+	}
+	IF("exec")
+	{
+		again[0] = argv[1];
+		again[1] = argv[2];
+		execv(again[0], again);
+		return errno;
+	}
+	IF("deaf")
+	{
+		signal(SIGTERM, SIG_IGN);
+		say((long)getpid(), "\n");
+		wait_for_end();
+	}
+	IF("wait")
+	{
+		say((long)getpid(), "\n");
+		wait_for_end();
+	}
+	IF("exit") return atoi(arg);
+	IF("raise")
+	{
+		kill(getpid(), atoi(arg));
+		return 0;
+	}
+	return 255;
+}
+
+/* ---- the harness ---- */
+
+static char dir[] = "/tmp/nanny_test."
+		    "XX"
+		    "XX"
+		    "XX";
+static char prog[64], setuid_prog[64], home[64], tmp[64], shared[64],
+    outside[64], nanny_path[PATH_MAX];
+static int have_landlock;
+
+struct started {
+	pid_t pid;
+	int io, err;
+	char out[4096], errout[1024];
+	int status;
+};
+
+static void
+exec_init(struct m_exec *x, const char *argv0, const char *a1, const char *a2)
+{
+	memset(x, 0, sizeof(*x));
+	x->name = strdup("unit");
+	strv_add(&x->argv, argv0);
+	if (a1 != NULL)
+		strv_add(&x->argv, a1);
+	if (a2 != NULL)
+		strv_add(&x->argv, a2);
+	x->cwd = strdup(home);
+	x->tmp = strdup(tmp);
+	strv_add(&x->write, shared);
+	x->root = geteuid() == 0;
+	if (x->root)
+		x->uid = x->gid = OTHER_UID;
+	x->jit = 1;
+	x->files = 64;
+}
+
+static void
+exec_env(struct m_exec *x, const char *name, const char *value)
+{
+	struct kv *kv;
+
+	x->env.p = realloc(x->env.p, (x->env.n + 1) * sizeof(*kv));
+	kv = (struct kv *)x->env.p + x->env.n++;
+	kv->name = strdup(name);
+	kv->value = strdup(value);
+}
+
+static void
+send_frame(int fd, const struct m_exec *x)
+{
+	struct imsg_hdr hdr = {.type = M_EXEC, .pid = (uint32_t)getpid()};
+	uint8_t *data;
+	size_t len;
+
+	data = wire_encode(&def_m_exec, x, &len);
+	hdr.len = (uint32_t)(sizeof(hdr) + len);
+	CHECK(write(fd, &hdr, sizeof(hdr)) == sizeof(hdr));
+	CHECK(write(fd, data, len) == (ssize_t)len);
+	free(data);
+}
+
+static void
+start(struct started *s, const struct m_exec *x)
+{
+	char name[] = "nanny";
+	char *argv[] = {name, NULL}, *env[] = {NULL};
+	int io[2], err[2], ctl[2];
+
+	memset(s, 0, sizeof(*s));
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, io) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, err) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl) == 0);
+	fflush(stdout);
+	if ((s->pid = fork()) == 0) {
+		/* As master's: this one ignores it. */
+		signal(SIGPIPE, SIG_IGN);
+		/* High first: the ends may be where they are to go. */
+		io[1] = fcntl(io[1], F_DUPFD, 100);
+		err[1] = fcntl(err[1], F_DUPFD, 100);
+		ctl[1] = fcntl(ctl[1], F_DUPFD, 100);
+		dup2(io[1], 0);
+		dup2(io[1], 1);
+		dup2(err[1], 2);
+		dup2(ctl[1], 3);
+		execve(nanny_path, argv, env);
+		_exit(125);
+	}
+	close(io[1]);
+	close(err[1]);
+	close(ctl[1]);
+	send_frame(ctl[0], x);
+	close(ctl[0]);
+	s->io = io[0];
+	s->err = err[0];
+}
+
+/* One line, or what there is within 5 s. */
+static long
+read_number(struct started *s)
+{
+	struct pollfd pfd = {.fd = s->io, .events = POLLIN};
+	char buf[64];
+	size_t n = 0;
+
+	while (n < sizeof(buf) - 1 && poll(&pfd, 1, 5000) == 1 &&
+	       read(s->io, buf + n, 1) == 1 && buf[n] != '\n')
+		n++;
+	buf[n] = '\0';
+	return atol(buf);
+}
+
+static void
+read_all(int fd, char *buf, size_t size)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < size - 1 && (got = read(fd, buf + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	buf[n] = '\0';
+	close(fd);
+}
+
+static void
+finish(struct started *s)
+{
+	read_all(s->io, s->out, sizeof(s->out));
+	read_all(s->err, s->errout, sizeof(s->errout));
+	CHECK(waitpid(s->pid, &s->status, 0) == s->pid);
+}
+
+static int
+run_exec(struct started *s, struct m_exec *x)
+{
+	start(s, x);
+	wire_free(&def_m_exec, x);
+	finish(s);
+	return WIFEXITED(s->status) ? WEXITSTATUS(s->status) : -1;
+}
+
+static void
+exec_try(struct m_exec *x, const char *what, const char *arg)
+{
+	exec_init(x, prog, what, arg);
+	exec_env(x, "ASAN_OPTIONS", "detect_leaks=0");
+}
+
+static int
+run_try(const char *what, const char *arg)
+{
+	struct started s;
+	struct m_exec x;
+
+	exec_try(&x, what, arg);
+	return run_exec(&s, &x);
+}
+
+static int
+is_gone(pid_t pid)
+{
+	return pid > 1 && kill(pid, 0) == -1 && errno == ESRCH;
+}
+
+static void
+msleep(long ms)
+{
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+static int
+dies_within(pid_t pid, int ms, int *status)
+{
+	for (; ms > 0; ms -= 10) {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return 1;
+		msleep(10);
+	}
+	return 0;
+}
+
+/* ---- what the child gets ---- */
+
+static void
+test_given(void)
+{
+	struct started s;
+	struct m_exec x;
+
+	exec_init(&x, "/usr/bin/printf", "%s\\n", "$(id);x");
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strcmp(s.out, "$(id);x\n") == 0 && s.errout[0] == '\0');
+
+	exec_init(&x, "/usr/bin/env", NULL, NULL);
+	CHECK(run_exec(&s, &x) == 0 && s.out[0] == '\0');
+	exec_init(&x, "/usr/bin/env", NULL, NULL);
+	exec_env(&x, "PATH", "/usr/bin");
+	exec_env(&x, "TOKEN", "a b=c;$(d)");
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strcmp(s.out, "PATH=/usr/bin\nTOKEN=a b=c;$(d)\n") == 0);
+
+	/* 3 is the directory that ls reads. */
+	exec_init(&x, "/bin/ls", "/proc/self/fd", NULL);
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strcmp(s.out, "0\n1\n2\n3\n") == 0);
+
+	exec_init(&x, "/bin/pwd", NULL, NULL);
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strncmp(s.out, home, strlen(home)) == 0);
+
+	exec_try(&x, "state", NULL);
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strcmp(s.out, "63 0 1 1\n") == 0); /* 63 is 077 */
+
+	exec_try(&x, "limits", NULL);
+	x.cpu = 100;
+#ifndef SANITIZE
+	x.memory = 1 << 30;
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(strcmp(s.out, "64 1073741824 100 0\n") == 0);
+#else
+	CHECK(run_exec(&s, &x) == 0);
+#endif
+
+	exec_init(&x, "/usr/bin/id", "-u", NULL);
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK((uid_t)atoi(s.out) ==
+	      (geteuid() == 0 ? (uid_t)OTHER_UID : geteuid()));
+	exec_init(&x, "/usr/bin/id", "-G", NULL);
+	x.groups.v = calloc(1, sizeof(uint32_t));
+	x.groups.v[0] = 12345;
+	x.groups.n = 1;
+	CHECK(run_exec(&s, &x) == 0);
+	CHECK(geteuid() != 0 || strcmp(s.out, "65534 12345\n") == 0);
+}
+
+static void
+test_status(void)
+{
+	struct started s;
+	struct m_exec x;
+
+	CHECK(run_try("exit", "0") == 0);
+	CHECK(run_try("exit", "42") == 42);
+	exec_try(&x, "raise", "15");
+	CHECK(run_exec(&s, &x) == -1 && WTERMSIG(s.status) == SIGTERM);
+	exec_try(&x, "raise", "9");
+	CHECK(run_exec(&s, &x) == -1 && WTERMSIG(s.status) == SIGKILL);
+	exec_init(&x, "/bin/sh", "-c", "kill -SEGV $$");
+	CHECK(run_exec(&s, &x) == -1 && WTERMSIG(s.status) == SIGSEGV);
+
+	exec_init(&x, "/no/such/command", NULL, NULL);
+	CHECK(run_exec(&s, &x) == 127);
+	CHECK(strcmp(s.errout,
+		  "nanny: /no/such/command: No such file or directory\n") == 0);
+	exec_init(&x, "/bin/true", NULL, NULL);
+	free(x.cwd);
+	x.cwd = strdup("/no/such/place");
+	CHECK(run_exec(&s, &x) == 126);
+	CHECK(strcmp(s.errout,
+		  "nanny: /no/such/place: No such file or directory\n") == 0);
+	exec_init(&x, "/bin/true", NULL, NULL);
+	strv_add(&x.read, "/no/such/file");
+	CHECK(run_exec(&s, &x) == (have_landlock ? 126 : 0));
+	exec_init(&x, "true", NULL, NULL);
+	CHECK(run_exec(&s, &x) == 126);
+	exec_init(&x, "/bin/true", NULL, NULL);
+	if (geteuid() == 0) {
+		x.uid = 0;
+		CHECK(run_exec(&s, &x) == 126);
+		CHECK(strstr(s.errout, "must not be root") != NULL);
+		exec_init(&x, "/bin/true", NULL, NULL);
+		x.root = 0;
+		CHECK(run_exec(&s, &x) == 126);
+	} else {
+		wire_free(&def_m_exec, &x);
+	}
+}
+
+/* ---- ends ---- */
+
+static void
+test_signals(void)
+{
+	struct started s;
+	struct m_exec x;
+	pid_t pid;
+	int status;
+
+	exec_try(&x, "wait", NULL);
+	start(&s, &x);
+	pid = (pid_t)read_number(&s);
+	CHECK(getpgid(pid) == pid && getpgid(s.pid) == s.pid);
+	kill(s.pid, SIGHUP);
+	kill(s.pid, SIGINT);
+	msleep(20);
+	CHECK(waitpid(s.pid, &status, WNOHANG) == 0);
+	kill(s.pid, SIGTERM);
+	finish(&s);
+	CHECK(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGTERM);
+	CHECK(is_gone(pid));
+
+	/* Stopped: it hears of SIGTERM all the same. */
+	start(&s, &x);
+	pid = (pid_t)read_number(&s);
+	kill(pid, SIGSTOP);
+	kill(s.pid, SIGTERM);
+	finish(&s);
+	CHECK(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGTERM);
+	wire_free(&def_m_exec, &x);
+
+	exec_try(&x, "deaf", NULL);
+	start(&s, &x);
+	pid = (pid_t)read_number(&s);
+	kill(s.pid, SIGTERM);
+	msleep(100);
+	CHECK(waitpid(s.pid, &status, WNOHANG) == 0 && !is_gone(pid));
+	kill(s.pid, SIGUSR1);
+	finish(&s);
+	CHECK(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGKILL);
+	CHECK(is_gone(pid));
+	wire_free(&def_m_exec, &x);
+
+	/* At once, wherever nanny is. */
+	exec_try(&x, "deaf", NULL);
+	start(&s, &x);
+	msleep(1);
+	kill(s.pid, SIGUSR1);
+	finish(&s);
+	CHECK(WIFSIGNALED(s.status) || WEXITSTATUS(s.status) == 126);
+	wire_free(&def_m_exec, &x);
+}
+
+static void
+test_tree(void)
+{
+	struct started s;
+	struct m_exec x;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		exec_try(&x, "daemon", NULL);
+		start(&s, &x);
+		pid = (pid_t)read_number(&s);
+		finish(&s);
+		CHECK(WIFEXITED(s.status) && WEXITSTATUS(s.status) == 7);
+		CHECK(is_gone(pid));
+		wire_free(&def_m_exec, &x);
+	}
+	for (i = 0; i < 3; i++) {
+		exec_try(&x, "runaway", NULL);
+		start(&s, &x);
+		CHECK(read_number(&s) > 1);
+		msleep(20);
+		kill(s.pid, SIGUSR1);
+		/* All of them have it: its end is the end of the last. */
+		finish(&s);
+		CHECK(WIFSIGNALED(s.status));
+		wire_free(&def_m_exec, &x);
+	}
+	exec_init(&x, "/bin/sh", "-c",
+	    "for i in 1 2 3 4 5 6 7 8; do setsid sleep 100 & done; exit 3");
+	CHECK(run_exec(&s, &x) == 3);
+}
+
+/* Whoever starts nanny dies. */
+static void
+test_parent(const char *what)
+{
+	struct started s;
+	struct m_exec x;
+	pid_t middle, nanny, pid;
+	int p[2], status;
+
+	exec_try(&x, what, NULL);
+	CHECK(pipe(p) == 0);
+	fflush(stdout);
+	if ((middle = fork()) == 0) {
+		start(&s, &x);
+		pid = (pid_t)read_number(&s);
+		if (write(p[1], &s.pid, sizeof(pid)) != sizeof(pid) ||
+		    write(p[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		wait_for_end();
+	}
+	CHECK(read(p[0], &nanny, sizeof(nanny)) == sizeof(nanny));
+	CHECK(read(p[0], &pid, sizeof(pid)) == sizeof(pid));
+	CHECK(!is_gone(nanny) && !is_gone(pid));
+	kill(middle, SIGKILL);
+	CHECK(waitpid(middle, &status, 0) == middle);
+	/* It is ours now. */
+	CHECK(dies_within(nanny, 2000, &status));
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	CHECK(is_gone(pid));
+	close(p[0]);
+	close(p[1]);
+	wire_free(&def_m_exec, &x);
+
+	/* Before it had said what to do. */
+	exec_try(&x, "exit", "0");
+	if ((middle = fork()) == 0) {
+		int ctl[2];
+		char name[] = "nanny";
+		char *argv[] = {name, NULL}, *env[] = {NULL};
+
+		if (pipe(ctl) == -1 || dup2(ctl[0], 3) == -1)
+			_exit(1);
+		close(ctl[1]);
+		execve(nanny_path, argv, env);
+		_exit(1);
+	}
+	CHECK(waitpid(middle, &status, 0) == middle);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 126);
+	wire_free(&def_m_exec, &x);
+}
+
+/* ---- what is refused ---- */
+
+static int
+is_refusal(int error)
+{
+	return error == EPERM || error == EACCES || error == EAFNOSUPPORT;
+}
+
+static int
+run_offline(const char *what)
+{
+	struct started s;
+	struct m_exec x;
+
+	exec_try(&x, what, NULL);
+	x.network = NETWORK_NONE;
+	return run_exec(&s, &x);
+}
+
+static void
+test_network(void)
+{
+	static const char *const none[] = {"inet", "inet6", "mptcp", "netlink",
+	    "netfilter", "packet", "vsock"};
+	size_t i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		CHECK(run_offline(none[i]) == EAFNOSUPPORT);
+	CHECK(run_offline("unix") == 0);
+	CHECK(run_try("inet", NULL) == 0);
+	CHECK(run_try("netlink", NULL) == 0);
+	CHECK(run_try("unix", NULL) == 0);
+	CHECK(run_try("netfilter", NULL) == EAFNOSUPPORT);
+	CHECK(run_try("packet", NULL) == EAFNOSUPPORT);
+	CHECK(run_try("vsock", NULL) == EAFNOSUPPORT);
+}
+
+static void
+test_refused(void)
+{
+	static const char *const tries[] = {"kill nanny", "kill its group",
+	    "kill all", "tkill", "tgkill", "pidfd", "sigqueue", "limit nanny",
+	    "F_SETSIG", "ptrace", "traceme", "unshare", "clone", "mount",
+	    "io_uring", "keyctl", "personality"};
+	struct started s;
+	struct m_exec x;
+	size_t i;
+	int error;
+
+	for (i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		error = run_try(tries[i], NULL);
+		if (error != EPERM)
+			printf("%s: %d\n", tries[i], error);
+		CHECK(error == EPERM);
+	}
+	CHECK(run_try("own child", NULL) == 0);
+
+	exec_init(&x, "/bin/grep", "NoNewPrivs", "/proc/self/status");
+	CHECK(run_exec(&s, &x) == 0 && strstr(s.out, "\t1\n") != NULL);
+	exec_init(&x, prog, "exec", setuid_prog);
+	exec_env(&x, "ASAN_OPTIONS", "detect_leaks=0");
+	strv_add(&x.argv, "privilege");
+	CHECK(run_exec(&s, &x) == 0);
+}
+
+static void
+test_code(void)
+{
+	struct started s;
+	struct m_exec x;
+
+	CHECK(run_try("map code", NULL) == 0);
+	CHECK(run_try("make code", NULL) == 0);
+	exec_try(&x, "map code", NULL);
+	x.jit = 0;
+	CHECK(run_exec(&s, &x) == EPERM);
+	exec_try(&x, "make code", NULL);
+	x.jit = 0;
+	CHECK(run_exec(&s, &x) == EPERM);
+}
+
+static int
+run_file(const char *what, const char *where, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", where, name);
+	return run_try(what, path);
+}
+
+static void
+test_files(void)
+{
+	struct started s;
+	struct m_exec x;
+	char path[128];
+
+	CHECK(run_file("write", home, "new") == 0);
+	CHECK(run_file("read", home, "new") == 0);
+	CHECK(run_file("write", tmp, "new") == 0);
+	CHECK(run_file("write", shared, "new") == 0);
+	CHECK(run_try("read", "/etc/passwd") == 0);
+	CHECK(run_try("write", "/dev/null") == 0);
+	CHECK(is_refusal(run_file("write", "/usr", "new")));
+	CHECK(is_refusal(run_try("read", "/etc/shadow")));
+	if (!have_landlock)
+		return;
+	CHECK(run_file("read", outside, "file") == EACCES);
+	CHECK(run_file("write", outside, "new") == EACCES);
+	CHECK(run_file("write", "/tmp", "nanny_test.new") == EACCES);
+
+	/* One file by name is readable, and what is beside it is not. */
+	snprintf(path, sizeof(path), "%s/file", outside);
+	exec_try(&x, "read", path);
+	strv_add(&x.read, path);
+	CHECK(run_exec(&s, &x) == 0);
+	exec_try(&x, "write", path);
+	strv_add(&x.read, path);
+	CHECK(run_exec(&s, &x) == EACCES);
+	exec_try(&x, "write", path);
+	strv_add(&x.write, path);
+	CHECK(run_exec(&s, &x) == 0);
+	snprintf(path, sizeof(path), "%s/other", outside);
+	exec_try(&x, "read", path);
+	snprintf(path, sizeof(path), "%s/file", outside);
+	strv_add(&x.read, path);
+	CHECK(run_exec(&s, &x) == EACCES);
+}
+
+static void
+test_processes(void)
+{
+	struct started s;
+	struct m_exec x;
+	int n;
+
+	if (geteuid() != 0)
+		return;
+	exec_try(&x, "forks", NULL);
+	/* Nobody else's processes count. */
+	x.uid = x.gid = 65531;
+	strv_free(&x.write);
+	free(x.cwd);
+	free(x.tmp);
+	x.cwd = strdup("/");
+	x.tmp = strdup("");
+	x.processes = PROCESSES;
+	n = run_exec(&s, &x);
+	/* It and nanny are two. */
+	CHECK(n == PROCESSES - 2);
+}
+
+/* ---- nanny itself ---- */
+
+static void
+test_size(void)
+{
+	struct started s;
+	struct m_exec x;
+	char path[64], line[256];
+	long kb = 0;
+	FILE *fp;
+
+	exec_try(&x, "wait", NULL);
+	exec_env(&x, "BIG", "0123456789012345678901234567890123456789");
+	start(&s, &x);
+	CHECK(read_number(&s) > 1);
+	msleep(20);
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)s.pid);
+	/* Nobody but root may look. */
+	if ((fp = fopen(path, "r")) != NULL) {
+		while (fgets(line, sizeof(line), fp) != NULL) {
+			if (strncmp(line, "Private_", 8) == 0)
+				kb += atol(strchr(line, ':') + 1);
+		}
+		fclose(fp);
+		printf("nanny: %ld KiB of private memory\n", kb);
+#ifndef SANITIZE
+		CHECK(kb > 0 && kb < 150);
+#endif
+	}
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)s.pid);
+	if ((fp = fopen(path, "r")) != NULL) {
+		CHECK(fgets(line, sizeof(line), fp) != NULL);
+		CHECK(strcmp(line, "nanny: unit\n") == 0);
+		fclose(fp);
+	}
+	kill(s.pid, SIGUSR1);
+	finish(&s);
+	wire_free(&def_m_exec, &x);
+}
+
+/* The end of file passes while the child still runs. */
+static void
+test_eof(void)
+{
+	struct started s;
+	struct m_exec x;
+	char buf[64];
+	int status;
+
+	exec_init(&x, "/bin/sh", "-c", "exec <&- >&- 2>&-; sleep 100");
+	start(&s, &x);
+	CHECK(read(s.io, buf, sizeof(buf)) == 0);
+	CHECK(read(s.err, buf, sizeof(buf)) == 0);
+	CHECK(waitpid(s.pid, &status, WNOHANG) == 0);
+	kill(s.pid, SIGTERM);
+	finish(&s);
+	CHECK(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGTERM);
+	wire_free(&def_m_exec, &x);
+}
+
+/* ---- the place ---- */
+
+static void
+copy_self(const char *to, mode_t mode)
+{
+	char buf[65536];
+	ssize_t n;
+	int in, out;
+
+	in = open("/proc/self/exe", O_RDONLY);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0700);
+	while ((n = read(in, buf, sizeof(buf))) > 0) {
+		if (write(out, buf, (size_t)n) != n)
+			break;
+	}
+	CHECK(n == 0 && fchmod(out, mode) == 0);
+	close(in);
+	close(out);
+}
+
+static void
+make_dir(char *path, size_t size, const char *name, mode_t mode)
+{
+	snprintf(path, size, "%s/%s", dir, name);
+	CHECK(mkdir(path, 0700) == 0 && chmod(path, mode) == 0);
+	if (geteuid() == 0 && mode == 0700)
+		CHECK(chown(path, OTHER_UID, OTHER_UID) == 0);
+}
+
+static void
+make_file(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", outside, name);
+	if ((fd = open(path, O_CREAT | O_WRONLY, 0600)) != -1)
+		CHECK(fchmod(fd, 0666) == 0);
+	close(fd);
+}
+
+static void
+prepare(void)
+{
+	char bin[64], cwd[PATH_MAX];
+	const char *obj;
+
+	if ((obj = getenv("OBJ")) == NULL)
+		obj = "obj";
+	if (obj[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		cwd[0] = '\0';
+	CHECK(snprintf(nanny_path, sizeof(nanny_path), "%s%s%s/nanny", cwd,
+		  obj[0] == '/' ? "" : "/", obj) < (int)sizeof(nanny_path));
+	CHECK(access(nanny_path, X_OK) == 0);
+	CHECK(mkdtemp(dir) != NULL && chmod(dir, 0755) == 0);
+	make_dir(bin, sizeof(bin), "bin", 0755);
+	make_dir(home, sizeof(home), "home", 0700);
+	make_dir(tmp, sizeof(tmp), "tmp", 0700);
+	make_dir(shared, sizeof(shared), "shared", 0700);
+	make_dir(outside, sizeof(outside), "outside", 0777);
+	make_file("file");
+	make_file("other");
+	CHECK(snprintf(prog, sizeof(prog), "%s/bin/helper", dir) <
+	      (int)sizeof(prog));
+	CHECK(snprintf(setuid_prog, sizeof(setuid_prog), "%s/bin/setuid", dir) <
+	      (int)sizeof(setuid_prog));
+	copy_self(prog, 0755);
+	copy_self(setuid_prog, 06755);
+	have_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			    LANDLOCK_CREATE_RULESET_VERSION) > 0;
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+}
+
+static void
+clean(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	CHECK(system(cmd) == 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1)
+		_exit(helper(argv + 1));
+	prepare();
+	test_given();
+	test_status();
+	test_signals();
+	test_tree();
+	test_parent("deaf");
+	test_parent("runaway");
+	test_network();
+	test_refused();
+	test_code();
+	test_files();
+	test_processes();
+	test_size();
+	test_eof();
+	/* Nothing is left of it all. */
+	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+	clean();
+	printf("nanny: landlock %s, %s\n", have_landlock ? "yes" : "no",
+	    geteuid() == 0 ? "as root" : "not root");
+	TEST_END();
+}
