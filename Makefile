@@ -44,6 +44,7 @@ COMMON		= $(wildcard common/*.c)
 MASTER		= $(wildcard master/*.c)
 WORKER		= $(wildcard worker/*.c)
 AUTHD		= $(wildcard authd/*.c)
+RUNNER		= $(filter-out runner/nanny.c,$(wildcard runner/*.c))
 CTL		= $(wildcard mcpgwctl/*.c)
 
 # The file with main() of each program; the rest goes into an archive that the
@@ -52,10 +53,13 @@ LIBCOMMON	= $(OBJ)/libcommon.a
 LIBS_master	= -lyaml -levent_core
 LIBS_worker	= -levent_core -lssl -lcrypto
 LIBS_authd	= -levent_core -lcrypto -ldb -lcrypt
+LIBS_runner	= -levent_core
+LIBS_nanny	=
 LIBS_mcpgwctl	=
 LIBS_common	= -levent_core -lcrypto
 
-PROGS		= $(OBJ)/mcpgwd $(OBJ)/worker $(OBJ)/authd $(OBJ)/mcpgwctl
+PROGS		= $(OBJ)/mcpgwd $(OBJ)/worker $(OBJ)/authd $(OBJ)/runner \
+		  $(OBJ)/nanny $(OBJ)/mcpgwctl
 
 all: $(PROGS)
 
@@ -78,6 +82,9 @@ $(OBJ)/libworker.a: $(call objs,$(filter-out worker/main.c,$(WORKER)))
 $(OBJ)/libauthd.a: $(call objs,$(filter-out authd/main.c,$(AUTHD)))
 	@rm -f $@
 	$(AR) rcs $@ $^
+$(OBJ)/librunner.a: $(call objs,$(filter-out runner/main.c,$(RUNNER)))
+	@rm -f $@
+	$(AR) rcs $@ $^
 $(OBJ)/libmcpgwctl.a: $(call objs,$(filter-out mcpgwctl/mcpgwctl.c,$(CTL)))
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -88,6 +95,10 @@ $(OBJ)/worker: $(OBJ)/o/worker/main.o $(OBJ)/libworker.a $(LIBCOMMON)
 	$(CC) $(ALLLDFLAGS) -o $@ $^ $(LIBS_worker)
 $(OBJ)/authd: $(OBJ)/o/authd/main.o $(OBJ)/libauthd.a $(LIBCOMMON)
 	$(CC) $(ALLLDFLAGS) -o $@ $^ $(LIBS_authd)
+$(OBJ)/runner: $(OBJ)/o/runner/main.o $(OBJ)/librunner.a $(LIBCOMMON)
+	$(CC) $(ALLLDFLAGS) -o $@ $^ $(LIBS_runner)
+$(OBJ)/nanny: $(OBJ)/o/runner/nanny.o $(LIBCOMMON)
+	$(CC) $(ALLLDFLAGS) -o $@ $^ $(LIBS_nanny)
 $(OBJ)/mcpgwctl: $(OBJ)/o/mcpgwctl/mcpgwctl.o $(OBJ)/libmcpgwctl.a $(LIBCOMMON)
 	$(CC) $(ALLLDFLAGS) -o $@ $^ $(LIBS_mcpgwctl)
 
@@ -125,6 +136,8 @@ $(OBJ)/fuzz/libcommon.a: $(call fobjs,$(COMMON))
 $(OBJ)/fuzz/libmaster.a: $(call fobjs,$(filter-out master/mcpgwd.c,$(MASTER)))
 	@rm -f $@; $(AR) rcs $@ $^
 $(OBJ)/fuzz/libworker.a: $(call fobjs,$(filter-out worker/main.c,$(WORKER)))
+	@rm -f $@; $(AR) rcs $@ $^
+$(OBJ)/fuzz/librunner.a: $(call fobjs,$(filter-out runner/main.c,$(RUNNER)))
 	@rm -f $@; $(AR) rcs $@ $^
 $(OBJ)/fuzz/libauthd.a: $(call fobjs,$(filter-out authd/main.c,$(AUTHD)))
 	@rm -f $@; $(AR) rcs $@ $^
@@ -186,7 +199,8 @@ lint:
 	    --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=varFuncNullUB \
 	    $(addprefix --include=,$(QUEUE_H)) -Icommon \
-	    $(COMMON) $(MASTER) $(WORKER) $(AUTHD) $(CTL)
+	    $(COMMON) $(MASTER) $(WORKER) $(AUTHD) $(RUNNER) \
+	    runner/nanny.c $(CTL)
 	mandoc -T lint -W warning $(MAN)
 
 MAN		= mcpgwd.conf.5 $(wildcard man/*.[1-9])
@@ -195,13 +209,14 @@ QUEUE_H		= $(firstword $(wildcard \
 		  /usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h \
 		  /usr/include/sys/queue.h))
 SOURCES		= $(wildcard $(addsuffix /*.[ch],common master worker authd \
-		  mcpgwctl regress/unit regress/fuzz regress/fault))
+		  runner mcpgwctl regress/unit regress/fuzz regress/fault))
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(OBJ)/mcpgwd $(OBJ)/mcpgwctl $(DESTDIR)$(SBINDIR)
-	$(INSTALL) -m 755 $(OBJ)/worker $(OBJ)/authd $(DESTDIR)$(LIBEXECDIR)
+	$(INSTALL) -m 755 $(OBJ)/worker $(OBJ)/authd $(OBJ)/runner \
+	    $(OBJ)/nanny $(DESTDIR)$(LIBEXECDIR)
 	for m in $(MAN); do \
 		$(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit 1; \
 	done

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,12 +20,15 @@
 
 #include "compat.h"
 #include "log.h"
+#include "proto.h"
 #include "sandbox.h"
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
 /* No catalog comes near: the keeper's memfd is what this bounds. */
 #define KEEPER_FSIZE (256UL * 1024 * 1024)
+/* A body is at most 16 MiB; what is made of one can be longer. */
+#define BODY_FSIZE (64UL * 1024 * 1024)
 
 #define LIM_NPROC 0x01 /* may not make processes or threads */
 #define LIM_FSIZE 0x02 /* may not write to files */
@@ -68,6 +72,7 @@ limits(int which, rlim_t fsize)
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -76,6 +81,7 @@ limits(int which, rlim_t fsize)
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sched.h>
 
 #if defined(__x86_64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64
@@ -85,14 +91,6 @@ limits(int which, rlim_t fsize)
 #else
 #error "no system call filter for this architecture"
 #endif
-
-/* What the headers of Debian 12 lack. */
-#define LL_FS_TRUNCATE    (1ULL << 14) /* ABI 3 */
-#define LL_FS_IOCTL_DEV   (1ULL << 15) /* ABI 5 */
-#define LL_NET_BIND       (1ULL << 0) /* ABI 4 */
-#define LL_NET_CONNECT    (1ULL << 1) /* ABI 4 */
-#define LL_SCOPE_ABSTRACT (1ULL << 0) /* ABI 6 */
-#define LL_SCOPE_SIGNAL   (1ULL << 1) /* ABI 6 */
 
 #define RET_ALLOW SECCOMP_RET_ALLOW
 #define RET_EPERM (SECCOMP_RET_ERRNO | EPERM)
@@ -111,13 +109,17 @@ limits(int which, rlim_t fsize)
 struct prog {
 	struct sock_filter f[2048];
 	size_t n;
+	pid_t nanny; /* what PID_NANNY stands for */
+	int full;
 };
 
 static void
 emit(struct prog *p, uint16_t code, uint32_t k, size_t jt, size_t jf)
 {
-	if (p->n == NELEM(p->f) || jt > 255 || jf > 255)
-		fatalx("sandbox: filter too long");
+	if (p->n == NELEM(p->f) || jt > 255 || jf > 255) {
+		p->full = 1;
+		return;
+	}
 	p->f[p->n].code = code;
 	p->f[p->n].k = k;
 	p->f[p->n].jt = (uint8_t)jt;
@@ -138,12 +140,26 @@ check_len(const struct check *c)
 	return c->n == 0 ? 0 : (size_t)c->n + 3;
 }
 
+static uint32_t
+check_value(const struct prog *p, uint32_t v)
+{
+	switch (v) {
+	case PID_SELF:
+		return (uint32_t)getpid();
+	case PID_NANNY:
+		return (uint32_t)p->nanny;
+	case PGRP_NANNY:
+		return (uint32_t)-p->nanny;
+	default:
+		return v;
+	}
+}
+
 /* rest: how many instructions of the rule come after this check. */
 static void
 emit_check(struct prog *p, const struct check *c, size_t rest)
 {
 	size_t i;
-	uint32_t v;
 
 	if (c->n == 0)
 		return;
@@ -151,8 +167,8 @@ emit_check(struct prog *p, const struct check *c, size_t rest)
 			 c->arg * sizeof(uint64_t) + (c->high ? 4 : 0));
 	emit(p, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
 	for (i = 0; i < c->n; i++) {
-		v = c->v[i] == PID_SELF ? (uint32_t)getpid() : c->v[i];
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, v, c->n - i, 0);
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, check_value(p, c->v[i]),
+		    c->n - i, 0);
 	}
 	emit(p, BPF_JMP | BPF_JA, (uint32_t)rest, 0, 0);
 }
@@ -175,14 +191,17 @@ emit_rule(struct prog *p, const struct rule *r)
 	emit(p, BPF_RET | BPF_K, r->ret, 0, 0);
 }
 
-static void
-seccomp(const struct table *tables, size_t n, uint32_t otherwise)
+/* -1 and errno. */
+static int
+seccomp(const struct table *tables, size_t n, uint32_t otherwise, pid_t nanny)
 {
 	static struct prog p;
 	struct sock_fprog fprog;
 	size_t i, j;
 
 	p.n = 0;
+	p.full = 0;
+	p.nanny = nanny;
 	emit_load(&p, offsetof(struct seccomp_data, arch));
 	emit(&p, BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0);
 	emit(&p, BPF_RET | BPF_K, RET_KILL, 0, 0);
@@ -196,11 +215,17 @@ seccomp(const struct table *tables, size_t n, uint32_t otherwise)
 			emit_rule(&p, &tables[i].r[j]);
 	}
 	emit(&p, BPF_RET | BPF_K, otherwise, 0, 0);
+	if (p.full) {
+		errno = E2BIG;
+		return -1;
+	}
 	fprog.len = (unsigned short)p.n;
 	fprog.filter = p.f;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		SECCOMP_FILTER_FLAG_TSYNC, &fprog) != 0)
-		fatal("seccomp");
+	/* With TSYNC it may return the thread that could not follow. */
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		   SECCOMP_FILTER_FLAG_TSYNC, &fprog) == 0
+		   ? 0
+		   : -1;
 }
 
 /* ---- Landlock ---- */
@@ -210,77 +235,109 @@ struct ll_ruleset {
 	uint64_t fs, net, scoped;
 };
 
-struct ll_path {
-	const char *path;
-	uint64_t access;
+struct ll {
+	int fd; /* -1: this kernel has none */
+	int abi;
+	uint64_t handled;
 };
 
-#define LL_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define LL_STORE                                                             \
-	(LL_READ | LANDLOCK_ACCESS_FS_WRITE_FILE |                           \
-	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
-	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |      \
-	    LANDLOCK_ACCESS_FS_REFER | LL_FS_TRUNCATE)
-
-static void
-ll_allow(int ruleset, const struct ll_path *lp, uint64_t handled)
+/* A ruleset that denies the file system, and net (LL_NET_*) as the kernel
+ * can. What it lacks is no error: -1 and errno is one nonetheless. */
+static int
+ll_open(struct ll *l, uint64_t net)
 {
-	struct landlock_path_beneath_attr rule;
+	struct ll_ruleset rs;
 
-	memset(&rule, 0, sizeof(rule));
-	rule.allowed_access = lp->access & handled;
-	rule.parent_fd = open(lp->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rule.parent_fd == -1) {
-		/* /lib64 and the like are not everywhere. */
-		if (errno == ENOENT)
-			return;
-		fatal("sandbox: %s", lp->path);
+	l->fd = -1;
+	l->abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
+	    LANDLOCK_CREATE_RULESET_VERSION);
+	if (l->abi < 1) {
+		l->abi = 0;
+		return 0;
 	}
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-		&rule, 0) == -1)
-		fatal("landlock_add_rule %s", lp->path);
-	close(rule.parent_fd);
+	memset(&rs, 0, sizeof(rs));
+	rs.fs = LANDLOCK_ACCESS_FS_REFER - 1;
+	if (l->abi >= 2)
+		rs.fs |= LANDLOCK_ACCESS_FS_REFER;
+	if (l->abi >= 3)
+		rs.fs |= LL_FS_TRUNCATE;
+	if (l->abi >= 4)
+		rs.net = net;
+	if (l->abi >= 5)
+		rs.fs |= LL_FS_IOCTL_DEV;
+	if (l->abi >= 6)
+		rs.scoped = LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL;
+	l->handled = rs.fs;
+	l->fd = (int)syscall(SYS_landlock_create_ruleset, &rs, sizeof(rs), 0);
+	return l->fd == -1 ? -1 : 0;
 }
 
-/* Denies the file system but for paths, and net (LL_NET_*) as the kernel can;
- * returns its ABI, 0 if it has none. */
+/* must: it was asked for by name. /lib64 and the like are not everywhere. */
+static int
+ll_allow(const struct ll *l, const char *path, uint64_t access, int must)
+{
+	struct landlock_path_beneath_attr rule;
+	struct stat st;
+	int ret, saved;
+
+	if (l->fd == -1)
+		return 0;
+	memset(&rule, 0, sizeof(rule));
+	rule.allowed_access = access & l->handled;
+	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (rule.parent_fd == -1) {
+		if (!must &&
+		    (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+			return 0;
+		return -1;
+	}
+	if ((ret = fstat(rule.parent_fd, &st)) == 0) {
+		if (!S_ISDIR(st.st_mode))
+			rule.allowed_access &= LL_FILE;
+		ret = (int)syscall(SYS_landlock_add_rule, l->fd,
+		    LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+	}
+	saved = errno;
+	close(rule.parent_fd);
+	errno = saved;
+	return ret;
+}
+
+static int
+ll_enter(struct ll *l)
+{
+	int ret, saved;
+
+	if (l->fd == -1)
+		return 0;
+	ret = (int)syscall(SYS_landlock_restrict_self, l->fd, 0);
+	saved = errno;
+	close(l->fd);
+	l->fd = -1;
+	errno = saved;
+	return ret;
+}
+
+/* For a role; returns the ABI in force, 0 if there is none. */
 static int
 landlock(const struct ll_path *paths, size_t n, uint64_t net)
 {
-	struct ll_ruleset rs;
+	struct ll l;
 	size_t i;
-	long abi;
-	int fd;
 
-	abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi < 1)
-		return 0;
-	memset(&rs, 0, sizeof(rs));
-	rs.fs = LANDLOCK_ACCESS_FS_REFER - 1;
-	if (abi >= 2)
-		rs.fs |= LANDLOCK_ACCESS_FS_REFER;
-	if (abi >= 3)
-		rs.fs |= LL_FS_TRUNCATE;
-	if (abi >= 4)
-		rs.net = net;
-	if (abi >= 5)
-		rs.fs |= LL_FS_IOCTL_DEV;
-	if (abi >= 6)
-		rs.scoped = LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL;
-	fd = (int)syscall(SYS_landlock_create_ruleset, &rs, sizeof(rs), 0);
-	if (fd == -1) {
+	if (ll_open(&l, net) == -1) {
 		log_warn("landlock_create_ruleset");
 		return 0;
 	}
-	for (i = 0; i < n; i++)
-		ll_allow(fd, &paths[i], rs.fs);
-	if (syscall(SYS_landlock_restrict_self, fd, 0) == -1) {
-		log_warn("landlock_restrict_self");
-		abi = 0;
+	for (i = 0; i < n; i++) {
+		if (ll_allow(&l, paths[i].path, paths[i].access, 0) == -1)
+			fatal("sandbox: %s", paths[i].path);
 	}
-	close(fd);
-	return (int)abi;
+	if (ll_enter(&l) == -1) {
+		log_warn("landlock_restrict_self");
+		return 0;
+	}
+	return l.abi;
 }
 
 /* ---- roles ---- */
@@ -306,7 +363,8 @@ enter(const struct table *t, size_t n, uint32_t otherwise, const char *kind,
 
 	nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 	dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
-	seccomp(t, n, otherwise);
+	if (seccomp(t, n, otherwise, 0) == -1)
+		fatal("seccomp");
 	entered = 1;
 	if (abi > 0)
 		snprintf(ll, sizeof(ll), "abi%d", abi);
@@ -332,11 +390,11 @@ sandbox_master(void)
 void
 sandbox_worker(void)
 {
-	static const struct table t[] = {
-	    TABLE(base), TABLE(tcp), TABLE(worker), TABLE(quiet)};
+	static const struct table t[] = {TABLE(base), TABLE(tcp), TABLE(worker),
+	    TABLE(bodies), TABLE(quiet)};
 	int abi;
 
-	limits(LIM_NPROC | LIM_FSIZE, 0);
+	limits(LIM_NPROC | LIM_FSIZE, BODY_FSIZE);
 	no_new_privs();
 	abi = landlock(NULL, 0, LL_NET_BIND);
 	enter(t, NELEM(t), RET_DEFAULT, "allow-list", abi);
@@ -345,8 +403,8 @@ sandbox_worker(void)
 void
 sandbox_keeper(void)
 {
-	static const struct table t[] = {
-	    TABLE(base), TABLE(tcp), TABLE(keeper), TABLE(quiet)};
+	static const struct table t[] = {TABLE(base), TABLE(tcp), TABLE(keeper),
+	    TABLE(bodies), TABLE(quiet)};
 	int abi;
 
 	limits(LIM_NPROC | LIM_FSIZE, KEEPER_FSIZE);
@@ -403,6 +461,129 @@ sandbox_hasher(void)
 	enter(t, NELEM(t), RET_DEFAULT, "allow-list", abi);
 }
 
+void
+sandbox_runner(void)
+{
+	static const struct table t[] = {
+	    TABLE(base), TABLE(bodies), TABLE(quiet)};
+	int abi;
+
+	limits(LIM_NPROC | LIM_FSIZE, BODY_FSIZE);
+	no_new_privs();
+	abi = landlock(NULL, 0, LL_NET_BIND | LL_NET_CONNECT);
+	enter(t, NELEM(t), RET_DEFAULT, "allow-list", abi);
+}
+
+/* No Landlock: its scope would keep it from ending what it has started. */
+int
+sandbox_nanny(void)
+{
+	static const struct table t[] = {
+	    TABLE(base), TABLE(nanny_own), TABLE(quiet)};
+
+	/* A system call that only another libc makes must not end the one who
+	 * keeps the tree. */
+	if (seccomp(t, NELEM(t), RET_EPERM, 0) == -1)
+		return -1;
+	entered = 1;
+	return 0;
+}
+
+/* ---- a stdio child: the last thing before it is executed ---- */
+
+static int
+child_list(const struct ll *l, const struct strv *sv, uint64_t access,
+    const char **what)
+{
+	uint32_t i;
+
+	for (i = 0; i < sv->n; i++) {
+		*what = sv->v[i];
+		if (ll_allow(l, sv->v[i], access, 1) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The program itself, which a link may name, and what lies beside it. */
+static int
+child_program(const struct ll *l, const char *path)
+{
+	char dir[PATH_MAX];
+	char *slash;
+
+	if (ll_allow(l, path, LL_RX, 0) == -1)
+		return -1;
+	strlcpy(dir, path, sizeof(dir));
+	if ((slash = strrchr(dir, '/')) == NULL || slash == dir)
+		return 0;
+	*slash = '\0';
+	return ll_allow(l, dir, LL_RX, 0);
+}
+
+/* Its own directories; "/" as one would be no confinement at all. */
+static int
+child_own(const struct ll *l, const char *dir)
+{
+	return dir[0] == '\0' || strcmp(dir, "/") == 0
+		   ? 0
+		   : ll_allow(l, dir, LL_OWN, 1);
+}
+
+static int
+child_landlock(const struct m_exec *x, const char **what)
+{
+	struct ll l;
+	size_t i;
+
+	*what = "landlock";
+	if (ll_open(&l, x->network == NETWORK_NONE
+			    ? LL_NET_BIND | LL_NET_CONNECT
+			    : 0) == -1)
+		return -1;
+	for (i = 0; i < NELEM(child_paths); i++) {
+		*what = child_paths[i].path;
+		if (ll_allow(&l, child_paths[i].path, child_paths[i].access,
+			0) == -1)
+			return -1;
+	}
+	*what = x->argv.v[0];
+	if (child_program(&l, x->argv.v[0]) == -1)
+		return -1;
+	if (child_list(&l, &x->read, LL_RX, what) == -1 ||
+	    child_list(&l, &x->write, LL_OWN, what) == -1)
+		return -1;
+	*what = x->cwd;
+	if (child_own(&l, x->cwd) == -1)
+		return -1;
+	*what = x->tmp;
+	if (child_own(&l, x->tmp) == -1)
+		return -1;
+	*what = "landlock";
+	return ll_enter(&l);
+}
+
+int
+sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+{
+	struct table t[4] = {TABLE(child), TABLE(master)};
+	size_t n = 2;
+
+	*what = "PR_SET_NO_NEW_PRIVS";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return -1;
+	if (child_landlock(x, what) == -1)
+		return -1;
+	t[n].r = x->network == NETWORK_ANY ? online : offline;
+	t[n++].n = x->network == NETWORK_ANY ? NELEM(online) : NELEM(offline);
+	if (!x->jit) {
+		t[n].r = nojit;
+		t[n++].n = NELEM(nojit);
+	}
+	*what = "seccomp";
+	return seccomp(t, n, RET_ALLOW, nanny);
+}
+
 #ifdef SANITIZE
 int __lsan_is_turned_off(void);
 
@@ -415,6 +596,10 @@ __lsan_is_turned_off(void)
 #endif
 
 #elif defined(__OpenBSD__)
+
+#define CHILD_PROMISES                                                \
+	"error stdio rpath wpath cpath dpath fattr flock getpw unix " \
+	"tty proc exec"
 
 static void
 enter(const char *promises)
@@ -470,6 +655,38 @@ sandbox_hasher(void)
 	enter("stdio recvfd");
 }
 
+void
+sandbox_runner(void)
+{
+	limits(LIM_NPROC | LIM_FSIZE, BODY_FSIZE);
+	/* Bodies: there is no memfd. */
+	if (unveil("/tmp", "rwc") == -1 || unveil(NULL, NULL) == -1)
+		fatal("unveil");
+	enter("stdio rpath wpath cpath recvfd sendfd");
+}
+
+int
+sandbox_nanny(void)
+{
+	return pledge("stdio proc", "");
+}
+
+/* A view of the file system does not outlive exec; promises do. */
+int
+sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+{
+	char promises[256];
+
+	(void)nanny;
+	*what = "pledge";
+	strlcpy(promises, CHILD_PROMISES, sizeof(promises));
+	if (x->network == NETWORK_ANY)
+		strlcat(promises, " inet dns mcast", sizeof(promises));
+	if (x->jit)
+		strlcat(promises, " prot_exec", sizeof(promises));
+	return pledge(NULL, promises);
+}
+
 #else
 
 static void
@@ -514,6 +731,27 @@ void
 sandbox_hasher(void)
 {
 	enter(LIM_NPROC | LIM_FSIZE);
+}
+
+void
+sandbox_runner(void)
+{
+	enter(LIM_NPROC);
+}
+
+int
+sandbox_nanny(void)
+{
+	return 0;
+}
+
+int
+sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+{
+	(void)x;
+	(void)nanny;
+	*what = "sandbox";
+	return 0;
 }
 
 #endif

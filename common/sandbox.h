@@ -1,6 +1,8 @@
 #ifndef SANDBOX_H
 #define SANDBOX_H
 
+#include <sys/types.h>
+
 /*
  * One function per role, called as the last line before the loop: seccomp
  * allow-list (each system call with its reason, in sandbox.c), Landlock where
@@ -16,5 +18,14 @@ void sandbox_resolver(void);
 /* dir: the store, the only place it can open ("/" when in a chroot). */
 void sandbox_authd(const char *dir);
 void sandbox_hasher(void);
+void sandbox_runner(void);
+
+/* These two log nothing: -1 and errno. */
+struct m_exec;
+/* Nanny, whose child has been forked. */
+int sandbox_nanny(void);
+/* A stdio child, right before exec; nanny is the process it must not touch.
+ * *what names what failed. */
+int sandbox_child(const struct m_exec *, pid_t nanny, const char **what);
 
 #endif

@@ -6,8 +6,12 @@
  * each role and why it has them.
  */
 
-#define PID_SELF 0xfffffffeU /* stands for our own pid in a check */
-#define VALS_MAX 12
+/* Stand for a process in a check. */
+#define PID_SELF   0xfffffffeU
+#define PID_NANNY  0xfffffffdU
+#define PGRP_NANNY 0xfffffffcU /* as kill(2) names its group */
+#define PID_ALL    0xffffffffU /* -1, to kill(2) */
+#define VALS_MAX   6
 
 /* Argument `arg`, of which only `mask` counts, is one of v[0..n). */
 struct check {
@@ -35,6 +39,8 @@ struct table {
 #define TABLE(t)	{t, NELEM(t)}
 #define ALLOW(name)	{SYS_##name, RET_ALLOW, {{0}}}
 #define REFUSE(name)	{SYS_##name, RET_EPERM, {{0}}}
+#define REFUSE_IF(name, ...) {SYS_##name, RET_EPERM, {__VA_ARGS__}}
+#define NO_FAMILY(name)	{SYS_##name, SECCOMP_RET_ERRNO | EAFNOSUPPORT, {{0}}}
 #define NOSYS(name)	{SYS_##name, SECCOMP_RET_ERRNO | ENOSYS, {{0}}}
 #define ONLY(name, ...)	{SYS_##name, RET_ALLOW, {__VA_ARGS__}}
 /* Checks: argument a is one of these; its upper half is; its bits m are. */
@@ -327,6 +333,180 @@ static const struct rule master[] = {
 #endif
 };
 
+/* No sockets: channels and the ends of its children come from master. */
+static const struct rule bodies[] = {
+	/* Large bodies of stdio children; never executable, no huge pages. */
+	ONLY(memfd_create, BITS(1, ~0xbU, 0)),
+	ALLOW(ftruncate),	/* its size */
+	ALLOW(pwrite64),	/* its contents */
+	ALLOW(pread64),		/* the contents of one it was sent */
+	ONLY(fcntl, IS(1, F_ADD_SEALS, F_GET_SEALS)),
+};
+
+/* Nanny, once its child runs: it waits, and in the end kills. */
+static const struct rule nanny_own[] = {
+	ALLOW(kill),		/* the tree; itself, as its child was */
+	ALLOW(rt_sigtimedwait),	/* its loop */
+	ALLOW(waitid),		/* has the child itself ended? */
+	ALLOW(wait4),
+	ALLOW(pread64),		/* the list of its children */
+	/* The same, where that list has to be made from /proc. */
+	ONLY(openat, BITS(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	ALLOW(getdents64),
+};
+
+#define NEW_ANYTHING	(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | \
+			 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
+			 CLONE_NEWCGROUP)
+
+/* A stdio child, beside what master is refused: a deny-list, since nobody
+ * knows what its program needs. */
+static const struct rule child[] = {
+	/* Nanny has its uid, and without nanny its tree would outlive it. -1 is
+	 * everything of that uid. */
+	REFUSE_IF(kill, IS(0, PID_NANNY, PGRP_NANNY, PID_ALL)),
+	REFUSE_IF(tkill, IS(0, PID_NANNY)),
+	REFUSE_IF(tgkill, IS(0, PID_NANNY)),
+	REFUSE_IF(tgkill, IS(1, PID_NANNY)),
+	REFUSE_IF(rt_sigqueueinfo, IS(0, PID_NANNY)),
+	REFUSE_IF(rt_tgsigqueueinfo, IS(0, PID_NANNY)),
+	REFUSE_IF(rt_tgsigqueueinfo, IS(1, PID_NANNY)),
+	REFUSE_IF(pidfd_open, IS(0, PID_NANNY)),
+	/* A descriptor of /proc/PID will do for it, and does not say whose. Who
+	 * finds it missing uses kill. */
+	NOSYS(pidfd_send_signal),
+	/* The owner of a descriptor gets a signal of one's choice, else SIGIO,
+	 * which nanny blocks. */
+	REFUSE_IF(fcntl, IS(1, F_SETSIG)),
+	/* A limit on processor time kills, too: its own, or just look. */
+	ONLY(prlimit64, IS(0, 0)),
+	ONLY(prlimit64, IS(2, 0), HIGH_IS(2, 0)),
+	REFUSE(prlimit64),
+	/* Typing into a terminal. */
+	REFUSE_IF(ioctl, IS(1, TIOCSTI, TIOCLINUX)),
+	/* Name spaces, in which it would be root and reach more of the
+	 * kernel. The flags of clone3 are out of sight; libc then uses clone. */
+	ONLY(clone, BITS(0, NEW_ANYTHING, 0)),
+	REFUSE(clone),
+	NOSYS(clone3),
+	REFUSE(unshare),
+	REFUSE(setns),
+	REFUSE(chroot),		/* a way out of other roots */
+	/* Other rules for mappings (and no randomness); asking is allowed. */
+	ONLY(personality, IS(0, 0xffffffff)),
+	REFUSE(personality),
+	REFUSE(quotactl_fd),
+	REFUSE(nfsservctl),
+#ifdef SYS_create_module
+	REFUSE(create_module),
+	REFUSE(uselib),
+	REFUSE(_sysctl),
+#endif
+#ifdef SYS_open_tree_attr
+	REFUSE(open_tree_attr),	/* a mount, like mount_setattr */
+#endif
+};
+
+/* network: any. The families programs use; getifaddrs(3) asks by netlink, whose
+ * other protocols reach far into the kernel. */
+static const struct rule online[] = {
+	ONLY(socket, IS(0, AF_UNIX, AF_INET, AF_INET6)),
+	ONLY(socket, IS(0, AF_NETLINK), IS(2, 0)),
+	NO_FAMILY(socket),
+	ONLY(socketpair, IS(0, AF_UNIX)),
+	NO_FAMILY(socketpair),
+};
+
+/* network: none. By family, so that no protocol is forgotten: MPTCP and
+ * datagrams are not seen by Landlock. */
+static const struct rule offline[] = {
+	ONLY(socket, IS(0, AF_UNIX)),
+	NO_FAMILY(socket),
+	ONLY(socketpair, IS(0, AF_UNIX)),
+	NO_FAMILY(socketpair),
+};
+
+/* jit: no. What is code comes from a file. */
+static const struct rule nojit[] = {
+	REFUSE_IF(mmap, BITS(2, PROT_WRITE | PROT_EXEC, PROT_WRITE | PROT_EXEC)),
+	REFUSE_IF(mprotect, BITS(2, PROT_EXEC, PROT_EXEC)),
+	REFUSE_IF(pkey_mprotect, BITS(2, PROT_EXEC, PROT_EXEC)),
+	REFUSE_IF(shmat, BITS(2, SHM_EXEC, SHM_EXEC)),
+};
+
 /* clang-format on */
+
+/* ---- Landlock ---- */
+
+/* What the headers of Debian 12 lack. */
+#define LL_FS_TRUNCATE    (1ULL << 14) /* ABI 3 */
+#define LL_FS_IOCTL_DEV   (1ULL << 15) /* ABI 5 */
+#define LL_NET_BIND       (1ULL << 0) /* ABI 4 */
+#define LL_NET_CONNECT    (1ULL << 1) /* ABI 4 */
+#define LL_SCOPE_ABSTRACT (1ULL << 0) /* ABI 6 */
+#define LL_SCOPE_SIGNAL   (1ULL << 1) /* ABI 6 */
+
+struct ll_path {
+	const char *path;
+	uint64_t access;
+};
+
+#define LL_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define LL_STORE                                                             \
+	(LL_READ | LANDLOCK_ACCESS_FS_WRITE_FILE |                           \
+	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
+	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |      \
+	    LANDLOCK_ACCESS_FS_REFER | LL_FS_TRUNCATE)
+
+#define LL_RX (LL_READ | LANDLOCK_ACCESS_FS_EXECUTE)
+/* What a rule on something else than a directory may name. */
+#define LL_FILE                                                       \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
+	    LANDLOCK_ACCESS_FS_READ_FILE | LL_FS_TRUNCATE | LL_FS_IOCTL_DEV)
+#define LL_DEV                                                          \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
+	    LL_FS_TRUNCATE | LL_FS_IOCTL_DEV)
+/* Everything but to make devices, or to speak to those that there are. */
+#define LL_OWN                                                            \
+	(LL_STORE | LANDLOCK_ACCESS_FS_EXECUTE |                          \
+	    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
+	    LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+/* What any program wants to read. */
+static const struct ll_path child_paths[] = {
+    {"/usr", LL_RX},
+    {"/lib", LL_RX},
+    {"/lib64", LL_RX},
+    {"/lib32", LL_RX},
+    {"/bin", LL_RX},
+    {"/sbin", LL_RX},
+    {"/etc/ssl", LL_RX},
+    {"/etc/pki", LL_RX},
+    {"/etc/ca-certificates", LL_RX},
+    {"/etc/resolv.conf", LL_RX},
+    {"/etc/hosts", LL_RX},
+    {"/etc/host.conf", LL_RX},
+    {"/etc/gai.conf", LL_RX},
+    {"/etc/nsswitch.conf", LL_RX},
+    {"/etc/services", LL_RX},
+    {"/etc/protocols", LL_RX},
+    {"/etc/ld.so.cache", LL_RX},
+    {"/etc/ld.so.conf", LL_RX},
+    {"/etc/ld.so.conf.d", LL_RX},
+    {"/etc/alternatives", LL_RX},
+    {"/etc/localtime", LL_RX},
+    {"/etc/timezone", LL_RX},
+    {"/etc/mime.types", LL_RX},
+    {"/etc/passwd", LL_RX},
+    {"/etc/group", LL_RX},
+    {"/proc", LL_READ},
+    {"/sys/devices/system/cpu", LL_READ},
+    {"/dev/null", LL_DEV},
+    {"/dev/zero", LL_DEV},
+    {"/dev/full", LL_DEV},
+    {"/dev/random", LL_DEV},
+    {"/dev/urandom", LL_DEV},
+    {"/dev/tty", LL_DEV},
+};
 
 #endif

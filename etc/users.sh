@@ -6,7 +6,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 [ "$(id -u)" -eq 0 ] || exit 0
 missing=
-for u in _mcpgw _mcpauth; do
+for u in _mcpgw _mcpauth _mcprun; do
 	id "$u" >/dev/null 2>&1 || missing="$missing $u"
 done
 [ -n "$missing" ] || exit 0

@@ -132,7 +132,7 @@ certs_check(const struct conf *c, struct strv *errs)
 {
 	const struct timeval tv = {CHECK_TIME, 0};
 	struct imsgbuf ib;
-	struct ids gw, auth;
+	struct ids gw, auth, run;
 	unsigned int n = 0;
 	uint32_t before = errs->n;
 	char *err = NULL;
@@ -142,7 +142,8 @@ certs_check(const struct conf *c, struct strv *errs)
 	(void)slice_each(c, ROLE_CHECKER, count_one, &n);
 	if (n == 0)
 		return 0;
-	if (setup_users(&gw, &auth, &err) == -1 || proc_check(&err) == -1) {
+	if (setup_users(&gw, &auth, &run, &err) == -1 ||
+	    proc_check(&err) == -1) {
 		(void)strv_add(errs, err);
 		free(err);
 		return -1;

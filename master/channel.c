@@ -35,6 +35,8 @@ static const struct pair {
     {ROLE_KEEPER, ROLE_RESOLVER},
     {ROLE_AUTHD, ROLE_WORKER},
     {ROLE_KEEPER, ROLE_WORKER},
+    {ROLE_RUNNER, ROLE_WORKER},
+    {ROLE_RUNNER, ROLE_KEEPER},
 };
 
 static struct channel *

@@ -322,6 +322,7 @@ finish(struct load *l)
 {
 	struct conf *c = l->conf;
 	struct conf_listen *cl;
+	struct conf_be *be;
 
 	if (c->issuer == NULL)
 		load_err(l, c->files.v[0], 1, "issuer",
@@ -342,6 +343,8 @@ finish(struct load *l)
 		    "%s is too long for a socket; set control", c->control);
 	if (c->password == NULL)
 		c->password = xstrdup("");
+	TAILQ_FOREACH (be, &c->backends, entry)
+		child_finish(c, be);
 	check_refs(l);
 	if (TAILQ_EMPTY(&c->endpoints))
 		default_endpoints(c);
@@ -425,6 +428,7 @@ conf_free(struct conf *c)
 		wire_free(&def_conf_backend, &be->b);
 		pem_free(&be->ca);
 		pair_free(&be->cert);
+		child_free(&be->child);
 		free(be);
 	}
 	while ((ep = TAILQ_FIRST(&c->endpoints)) != NULL) {

@@ -48,12 +48,22 @@ struct conf_listen {
 	struct conf_pair tls; /* not given: plain HTTP */
 };
 
+/* A stdio backend: what only master knows of it, and the runner's slice. */
+struct conf_child {
+	struct conf_stdio s; /* as sent; id and name are those of b */
+	struct m_exec x; /* what nanny gets, all filled in */
+	char *user; /* as configured; NULL: not given */
+	char *state; /* $STATE: its own directory, made at its first start */
+	struct strv secrets; /* variables that are not to be shown */
+};
+
 struct conf_be {
 	TAILQ_ENTRY(conf_be) entry;
 	struct conf_pos pos;
 	struct conf_backend b; /* as sent; id is given per generation */
 	struct conf_pem ca; /* their texts are in b */
 	struct conf_pair cert;
+	struct conf_child child; /* b.stdio != 0 */
 };
 
 struct conf_ep {

@@ -537,6 +537,13 @@ on_request(struct peer *peer, uint32_t id, void *msg, int fd)
 	case CTL_SHOW_TOKENS:
 		ask(c, req, ROLE_AUTHD);
 		break;
+	case CTL_SHOW_CHILDREN:
+	case CTL_SHOW_LOG:
+	case CTL_BACKEND_RESTART:
+	case CTL_BACKEND_STOP:
+	case CTL_BACKEND_START:
+		ask(c, req, ROLE_RUNNER);
+		break;
 	case CTL_LOG_LEVEL:
 		set_level(c, req);
 		break;

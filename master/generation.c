@@ -47,6 +47,8 @@ static void reload_over(int, const char *);
 static void on_timeout(evutil_socket_t, short, void *);
 static void forget(struct generation *);
 static void stop_services(void);
+static int has_slice(uint8_t);
+static void tell_all(uint32_t, uint32_t);
 
 struct generation *
 gen_current(void)
@@ -100,7 +102,14 @@ workers_of(const struct generation *g, int ready)
 	return n;
 }
 
-/* Sends COMMIT or FORGET to one of the long-lived. */
+/* The long-lived that keep a slice of every living generation. */
+static int
+has_slice(uint8_t role)
+{
+	return role == ROLE_AUTHD || role == ROLE_KEEPER || role == ROLE_RUNNER;
+}
+
+/* Sends COMMIT or FORGET to one of them. */
 static void
 tell(uint8_t role, uint32_t type, uint32_t gen)
 {
@@ -115,6 +124,14 @@ tell(uint8_t role, uint32_t type, uint32_t gen)
 		else if (type == M_COMMIT && p->committed < gen)
 			p->committed = gen;
 	}
+}
+
+static void
+tell_all(uint32_t type, uint32_t gen)
+{
+	tell(ROLE_AUTHD, type, gen);
+	tell(ROLE_RUNNER, type, gen);
+	tell(ROLE_KEEPER, type, gen);
 }
 
 static void
@@ -137,7 +154,7 @@ gen_feed(struct proc *p)
 
 	if (p->role == ROLE_WORKER)
 		return slice_send(p->peer, p->role, p->gen->gen, p->gen->conf);
-	if (p->role != ROLE_AUTHD && p->role != ROLE_KEEPER)
+	if (!has_slice(p->role))
 		return 0;
 	TAILQ_FOREACH (g, &generations, entry) {
 		if (slice_send(p->peer, p->role, g->gen, g->conf) == -1)
@@ -177,7 +194,8 @@ gen_boot(struct conf *conf)
 	for (i = 1; i <= HASHERS; i++)
 		if (start_one(ROLE_HASHER, i, NULL) == -1)
 			return -1;
-	if (start_one(ROLE_KEEPER, 0, NULL) == -1 ||
+	if (start_one(ROLE_RUNNER, 0, NULL) == -1 ||
+	    start_one(ROLE_KEEPER, 0, NULL) == -1 ||
 	    start_one(ROLE_RESOLVER, 0, NULL) == -1)
 		return -1;
 	/* The workers get going beside authd, which has most to do; they are
@@ -215,8 +233,7 @@ commit(struct generation *g)
 	g->state = GEN_STARTING;
 	if (g->gen > 1)
 		push_access(g);
-	tell(ROLE_AUTHD, M_COMMIT, g->gen);
-	tell(ROLE_KEEPER, M_COMMIT, g->gen);
+	tell_all(M_COMMIT, g->gen);
 	channel_update();
 	if (g->gen > 1) {
 		set_timer(START_TIMEOUT);
@@ -249,7 +266,8 @@ gen_prepared(struct proc *p, const struct m_prepared *m)
 	if (g == NULL || g->state != GEN_PREPARING || p->role == ROLE_WORKER)
 		return;
 	g->prepared |= 1u << p->role;
-	if (g->prepared == (1u << ROLE_AUTHD | 1u << ROLE_KEEPER))
+	if (g->prepared ==
+	    (1u << ROLE_AUTHD | 1u << ROLE_KEEPER | 1u << ROLE_RUNNER))
 		commit(g);
 }
 
@@ -349,8 +367,7 @@ static void
 forget(struct generation *g)
 {
 	log_debug("generation %u is over", g->gen);
-	tell(ROLE_AUTHD, M_FORGET, g->gen);
-	tell(ROLE_KEEPER, M_FORGET, g->gen);
+	tell_all(M_FORGET, g->gen);
 	gen_free(g);
 }
 
@@ -382,11 +399,13 @@ not_now(void)
 		return "a reload is already in progress; try again";
 	TAILQ_FOREACH (p, &procs, entry)
 		/* Its channel ends before it is reaped. */
-		if ((p->role == ROLE_AUTHD || p->role == ROLE_KEEPER) &&
+		if (has_slice(p->role) &&
 		    (p->state != PROC_READY || p->peer == NULL))
 			return p->role == ROLE_AUTHD
 				   ? "authd is not ready; try again"
-				   : "the keeper is not ready; try again";
+			       : p->role == ROLE_KEEPER
+				   ? "the keeper is not ready; try again"
+				   : "the runner is not ready; try again";
 	return NULL;
 }
 
@@ -414,7 +433,7 @@ gen_reload(uint64_t client)
 	pending = g;
 	set_timer(PREPARE_TIMEOUT);
 	TAILQ_FOREACH (p, &procs, entry)
-		if ((p->role == ROLE_AUTHD || p->role == ROLE_KEEPER) &&
+		if (has_slice(p->role) &&
 		    slice_send(p->peer, p->role, g->gen, conf) == -1) {
 			abort_reload("a slice could not be sent");
 			return;
@@ -443,8 +462,7 @@ abort_reload(const char *why)
 			proc_free(p);
 	}
 	if (g->state == GEN_STARTING && old != NULL) {
-		tell(ROLE_AUTHD, M_COMMIT, old->gen);
-		tell(ROLE_KEEPER, M_COMMIT, old->gen);
+		tell_all(M_COMMIT, old->gen);
 		push_access(old);
 	}
 	g->state = GEN_DRAINING;
@@ -464,7 +482,7 @@ on_timeout(evutil_socket_t fd, short what, void *arg)
 		return;
 	TAILQ_FOREACH (p, &procs, entry)
 		if (pending->state == GEN_PREPARING
-			? (p->role == ROLE_AUTHD || p->role == ROLE_KEEPER) &&
+			? has_slice(p->role) &&
 			      !(pending->prepared & 1u << p->role)
 			: p->state == PROC_STARTING)
 			break;
@@ -528,8 +546,11 @@ gen_reaped(struct proc *p, const char *how)
 	else if (master.stopping)
 		p->state = PROC_DOWN;
 	else {
+		/* Nobody reads what they say any more. */
+		if (p->role == ROLE_RUNNER)
+			spawn_end_all();
 		if (pending != NULL && pending->state == GEN_PREPARING &&
-		    (p->role == ROLE_AUTHD || p->role == ROLE_KEEPER))
+		    has_slice(p->role))
 			abort_reload("a process died in the middle of it");
 		proc_later(p);
 	}
@@ -567,6 +588,13 @@ gen_stop(void)
 
 /* When the last worker is gone the others are told to end; when the last of
  * them is gone so is the loop. */
+void
+gen_children_gone(void)
+{
+	if (master.stopping)
+		stop_services();
+}
+
 static void
 stop_services(void)
 {
@@ -582,6 +610,9 @@ stop_services(void)
 		if (p->peer != NULL)
 			proc_end(p);
 	}
-	if (left == 0)
+	/* Children have been told by the end of their input, with runner. */
+	if (left == 0 && spawn_count() > 0)
+		spawn_stop();
+	else if (left == 0)
 		event_base_loopbreak(master.base);
 }

@@ -116,6 +116,11 @@ keys_walk(struct load *l, const struct keydef *defs, const struct node *map,
 		for (d = defs; d->name != NULL; d++)
 			if (strcmp(d->name, kid->key) == 0)
 				break;
+		/* One table goes on in another. */
+		for (; d->name == NULL && d->arg != NULL;)
+			for (d = d->arg; d->name != NULL; d++)
+				if (strcmp(d->name, kid->key) == 0)
+					break;
 		if (d->name == NULL) {
 			near = nearest(defs, kid->key);
 			node_err(l, kid, full, "unknown key%s%s%s",

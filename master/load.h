@@ -103,6 +103,16 @@ char *path_join(const char *dir, const char *path);
 /* The table of the whole file (schema.c), defaults and references (conf.c). */
 extern const struct keydef schema_top[];
 
+/* schema_child.c: stdio backends. Its keys are those of a struct conf_be. */
+extern const struct keydef schema_child[];
+void child_defaults(struct conf_be *);
+/* After the walk over the keys of one backend. */
+void child_check(
+    struct load *, const struct node *, const char *path, struct conf_be *);
+/* Once the whole file is known. */
+void child_finish(struct conf *, struct conf_be *);
+void child_free(struct conf_child *);
+
 /* Checks on single strings: NULL, or what is wrong with it (check.c). */
 const char *check_backend_name(const char *);
 const char *check_endpoint_path(const char *);

@@ -38,6 +38,7 @@ struct master {
 	int made_state; /* by us: taken away if the start fails */
 	struct ids gw; /* _mcpgw */
 	struct ids auth; /* _mcpauth */
+	struct ids run; /* _mcprun */
 	uint64_t since; /* mono_msec of the start */
 	struct event_base *base;
 };
@@ -46,7 +47,7 @@ extern struct master master;
 /* ---- setup.c: what must be there before anything starts ---- */
 
 /* Looks up the users (root only). -1 and *err (malloc'd) set. */
-int setup_users(struct ids *gw, struct ids *auth, char **err);
+int setup_users(struct ids *gw, struct ids *auth, struct ids *run, char **err);
 /* Makes or checks state directory and jail. -1 and *err. */
 int setup_dirs(const struct conf *, char **err);
 void setup_undo(void);
@@ -123,6 +124,19 @@ int proc_check(char **err);
 /* In a child just forked, whose end of the control channel is fd. */
 void proc_exec(uint8_t role, int fd) __attribute__((noreturn));
 
+/* ---- spawn.c: stdio children, each under a nanny ---- */
+
+/* From runner: starts one, by the id of its backend; ends one. */
+void spawn_child(struct peer *, uint32_t, void *, int);
+void spawn_kill(struct peer *, uint32_t, void *, int);
+/* A process that is none of procs has ended. */
+void spawn_reaped(pid_t, int status);
+/* Runner is gone: every child is ended at once. */
+void spawn_end_all(void);
+/* The daemon ends: SIGTERM, and soon SIGKILL. */
+void spawn_stop(void);
+unsigned int spawn_count(void);
+
 /* ---- certs.c ---- */
 
 /* Has a child look at the certificates and keys of the config. -1 and lines
@@ -142,7 +156,7 @@ int channel_exists(const struct proc *, const struct proc *);
 /* ---- generation.c ---- */
 
 enum gen_state {
-	GEN_PREPARING, /* authd and keeper are asked */
+	GEN_PREPARING, /* authd, keeper and runner are asked */
 	GEN_STARTING, /* committed; its workers start */
 	GEN_CURRENT,
 	GEN_DRAINING,
@@ -153,7 +167,7 @@ struct generation {
 	uint32_t gen;
 	struct conf *conf;
 	enum gen_state state;
-	unsigned int prepared; /* how many of authd and keeper said yes */
+	unsigned int prepared; /* who said yes: bits by role */
 	unsigned int deaths; /* of its workers before it was current */
 };
 TAILQ_HEAD(generations, generation);
@@ -171,6 +185,8 @@ void gen_prepared(struct proc *, const struct m_prepared *);
 void gen_reaped(struct proc *, const char *how);
 /* Sends a fresh process what it must know. -1 when that is not possible. */
 int gen_feed(struct proc *);
+/* The last stdio child is gone. */
+void gen_children_gone(void);
 /* Ends everything in order; the loop ends when it is done. */
 void gen_stop(void);
 

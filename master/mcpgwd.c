@@ -121,7 +121,7 @@ prepare(struct conf *c)
 	master.state = xstrdup(c->state);
 	master.control = xstrdup(c->control);
 	if (proc_check(&err) == -1 ||
-	    setup_users(&master.gw, &master.auth, &err) == -1) {
+	    setup_users(&master.gw, &master.auth, &master.run, &err) == -1) {
 		say("%s", err);
 		exit(1);
 	}

@@ -20,6 +20,8 @@ static void put_pair(FILE *, const char *, const struct conf_pair *);
 static void put_declare(FILE *, uint32_t);
 static void put_top(FILE *, const struct conf *);
 static void put_auth(FILE *, const struct conf *);
+static void put_child(FILE *, const struct conf_be *);
+static void put_reach(FILE *, const struct conf_be *);
 static void put_backend(FILE *, const struct conf_be *);
 static void put_endpoint(FILE *, const struct conf_ep *);
 
@@ -205,13 +207,60 @@ put_auth(FILE *f, const struct conf *c)
 }
 
 static void
-put_backend(FILE *f, const struct conf_be *be)
+put_child(FILE *f, const struct conf_be *be)
+{
+	static const char *const instances[] = {
+	    "", "shared", "principal", "session"};
+	const struct conf_child *c = &be->child;
+	const struct kv *kv = c->x.env.p;
+	uint32_t i;
+
+	put_list(f, "    ", "command", &c->x.argv);
+	if (c->user != NULL) {
+		fputs("    user: ", f);
+		put_str(f, c->user);
+		putc('\n', f);
+	}
+	fputs("    env:\n", f);
+	for (i = 0; i < c->x.env.n; i++) {
+		fprintf(f, "      %s: ", kv[i].name);
+		if (strv_has(&c->secrets, kv[i].name))
+			fputs("(set)", f);
+		else
+			put_str(f, kv[i].value);
+		putc('\n', f);
+	}
+	fputs("    cwd: ", f);
+	put_str(f, c->x.cwd);
+	fprintf(f, "\n    instance: %s\n    max_instances: %u\n",
+	    instances[be->b.stdio & 3], c->s.max_instances);
+	put_duration(f, "    ", "idle", c->s.idle);
+	put_duration(f, "    ", "start_timeout", c->s.start_timeout);
+	put_duration(f, "    ", "stop_timeout", c->s.stop_timeout);
+	if (c->x.memory >> 20 << 20 == c->x.memory)
+		fprintf(f, "    memory: %lluM\n",
+		    (unsigned long long)c->x.memory >> 20);
+	else
+		fprintf(
+		    f, "    memory: %llu\n", (unsigned long long)c->x.memory);
+	fprintf(f, "    processes: %u\n    files: %u\n", c->x.processes,
+	    c->x.files);
+	put_duration(f, "    ", "cpu", c->x.cpu);
+	fprintf(f, "    network: %s\n",
+	    c->x.network == NETWORK_NONE ? "none" : "any");
+	put_list(f, "    ", "read", &c->x.read);
+	put_list(f, "    ", "write", &c->x.write);
+	fprintf(f, "    jit: %s\n", c->x.jit ? "true" : "false");
+}
+
+static void
+put_reach(FILE *f, const struct conf_be *be)
 {
 	const struct conf_backend *b = &be->b;
 	const struct kv *kv = b->headers.p;
 	uint32_t i;
 
-	fprintf(f, "  %s:\n    url: ", b->name);
+	fputs("    url: ", f);
 	put_str(f, b->url);
 	putc('\n', f);
 	if (be->ca.how != NULL) {
@@ -227,12 +276,26 @@ put_backend(FILE *f, const struct conf_be *be)
 		put_str(f, kv[i].name);
 		fputs(": (set)\n", f);
 	}
+}
+
+static void
+put_backend(FILE *f, const struct conf_be *be)
+{
+	const struct conf_backend *b = &be->b;
+
+	fprintf(f, "  %s:\n", b->name);
+	if (b->stdio != 0)
+		put_child(f, be);
+	else
+		put_reach(f, be);
 	put_duration(f, "    ", "timeout", b->timeout);
 	put_duration(f, "    ", "max_time", b->max_time);
 	fputs("    tools:\n", f);
 	put_list(f, "      ", "allow", &b->allow);
 	put_list(f, "      ", "deny", &b->deny);
-	put_declare(f, b->declare);
+	/* A shared child is declared nothing, and may not be. */
+	if (b->stdio != INSTANCE_SHARED)
+		put_declare(f, b->declare);
 }
 
 static void

@@ -59,6 +59,15 @@ static const struct peer_rule worker_rules[] = {
     {M_CTL_END, &def_ctl_end, PEER_ANY, 0, on_ctl_end},
     {M_IDLE, NULL, PEER_ANY, 0, on_idle},
 };
+static const struct peer_rule runner_rules[] = {
+    {M_READY, NULL, PEER_S0, 0, on_ready},
+    {M_PREPARED, &def_m_prepared, PEER_ANY, 0, on_prepared},
+    {M_BADPEER, &def_m_badpeer, PEER_ANY, 0, on_badpeer},
+    {M_CTL_ROW, &def_ctl_row, PEER_S1, 0, on_ctl_row},
+    {M_CTL_END, &def_ctl_end, PEER_S1, 0, on_ctl_end},
+    {M_SPAWN, &def_m_spawn, PEER_S1, 0, spawn_child},
+    {M_CHILD_KILL, &def_m_child_kill, PEER_S1, 0, spawn_kill},
+};
 /* The resolver and the hashers have nothing to say but that they are there. */
 static const struct peer_rule helper_rules[] = {
     {M_READY, NULL, PEER_S0, 0, on_ready},
@@ -83,6 +92,7 @@ static const struct kind {
 	CLASS("resolver", helper_rules)},
     [ROLE_AUTHD] = {"authd", NULL, "authd", CLASS("authd", service_rules)},
     [ROLE_HASHER] = {"authd", "-p", "authd -p", CLASS("hasher", helper_rules)},
+    [ROLE_RUNNER] = {"runner", NULL, "runner", CLASS("runner", runner_rules)},
     /* Not one of the children that stay: see certs.c. */
     [ROLE_CHECKER] = {"worker", "-c", "worker -c",
 	CLASS("checker", helper_rules)},
@@ -125,14 +135,14 @@ proc_init(void)
 int
 proc_check(char **err)
 {
-	static const uint8_t roles[] = {ROLE_WORKER, ROLE_AUTHD};
+	static const char *const programs[] = {
+	    "worker", "authd", "runner", "nanny"};
 	char *path;
 	size_t i;
 	int rv = 0;
 
-	for (i = 0; i < sizeof roles && rv == 0; i++) {
-		xasprintf(
-		    &path, "%s/%s", master.libexec, kinds[roles[i]].program);
+	for (i = 0; i < sizeof programs / sizeof programs[0] && rv == 0; i++) {
+		xasprintf(&path, "%s/%s", master.libexec, programs[i]);
 		if (access(path, X_OK) == -1) {
 			xasprintf(err,
 			    "%s: %s; install mcpgwd, or give the directory of "
@@ -265,6 +275,9 @@ send_start(struct proc *p)
 	if (authd || p->role == ROLE_HASHER) {
 		m.uid = master.auth.uid;
 		m.gid = master.auth.gid;
+	} else if (p->role == ROLE_RUNNER) {
+		m.uid = master.run.uid;
+		m.gid = master.run.gid;
 	} else {
 		m.uid = master.gw.uid;
 		m.gid = master.gw.gid;
@@ -477,6 +490,8 @@ on_chld(evutil_socket_t fd, short what, void *arg)
 				break;
 		if (p != NULL)
 			reaped(p, status);
+		else
+			spawn_reaped(pid, status);
 	}
 }
 
@@ -503,7 +518,7 @@ on_prepared(struct peer *peer, uint32_t id, void *msg, int fd)
 	gen_prepared(peer_ctx(peer), msg);
 }
 
-/* authd and the keeper may have the other end of one of their channels killed.
+/* authd, the keeper and the runner may have the other end of one of their channels killed.
  * A worker may not: its word only gets it a new channel. */
 static void
 on_badpeer(struct peer *peer, uint32_t id, void *msg, int fd)
@@ -521,7 +536,8 @@ on_badpeer(struct peer *peer, uint32_t id, void *msg, int fd)
 		return;
 	}
 	log_warnx("%s complains of %s: %s", from, proc_name(other), m->why);
-	if (p->role == ROLE_AUTHD || p->role == ROLE_KEEPER)
+	if (p->role == ROLE_AUTHD || p->role == ROLE_KEEPER ||
+	    p->role == ROLE_RUNNER)
 		proc_kill(other, "it broke the contract or was silent");
 	else {
 		channel_reset(p, other);

@@ -15,7 +15,7 @@ static char *join(const struct strv *);
 static char *
 unchanged(const struct conf *c)
 {
-	struct ids gw, auth;
+	struct ids gw, auth, run;
 	char *err = NULL;
 
 	if (strcmp(c->state, master.state) != 0)
@@ -26,7 +26,7 @@ unchanged(const struct conf *c)
 		xasprintf(&err,
 		    "%s:%d: control: changes only by a restart (now: %s)",
 		    c->control_pos.file, c->control_pos.line, master.control);
-	else if (setup_users(&gw, &auth, &err) == 0 &&
+	else if (setup_users(&gw, &auth, &run, &err) == 0 &&
 		 (gw.uid != master.gw.uid || auth.uid != master.auth.uid ||
 		     gw.gid != master.gw.gid || auth.gid != master.auth.gid))
 		xasprintf(&err, "the ids of our users have changed; restart");

@@ -170,17 +170,9 @@ static const struct keydef schema_backend[] = {
     {"max_time", set_duration, B(max_time), 1, 30 * DAY, NULL},
     {"tools", set_map, 0, 0, 0, schema_tools},
     {"declare", set_declare, 0, 0, 0, NULL},
-    LATER("command"),
-    LATER("user"),
-    LATER("env"),
-    LATER("instance"),
-    LATER("idle"),
-    LATER("network"),
-    LATER("read"),
-    LATER("write"),
     LATER("rest"),
     LATER("lists"),
-    END,
+    {NULL, NULL, 0, 0, 0, schema_child},
 };
 
 #define E(field) offsetof(struct conf_ep, field)
@@ -526,11 +518,13 @@ set_backends(struct load *l, const struct node *n, const char *path,
 		be->b.declare = DECLARE_SAMPLING | DECLARE_FORM | DECLARE_URL;
 		(void)strv_add(&be->b.allow, "*");
 		TAILQ_INSERT_TAIL(list, be, entry);
+		child_defaults(be);
 		keys_walk(l, schema_backend, kid, full, be);
+		child_check(l, kid, full, be);
 		if (be->b.url == NULL && node_get(kid, "url") == NULL &&
 		    node_get(kid, "command") == NULL &&
 		    node_get(kid, "rest") == NULL)
-			node_err(l, kid, full, "has no url");
+			node_err(l, kid, full, "has neither url nor command");
 		be_tls(l, kid, full, be);
 	}
 }

@@ -21,6 +21,7 @@
 #define STATE_MINFREE (4u * 1024 * 1024)
 #define USER_GW       "_mcpgw"
 #define USER_AUTH     "_mcpauth"
+#define USER_RUN      "_mcprun"
 
 static int find_user(const char *, struct ids *, char **);
 static int dir_empty(const char *);
@@ -46,19 +47,21 @@ find_user(const char *name, struct ids *ids, char **err)
 }
 
 int
-setup_users(struct ids *gw, struct ids *auth, char **err)
+setup_users(struct ids *gw, struct ids *auth, struct ids *run, char **err)
 {
 	if (!master.root) {
-		gw->uid = auth->uid = geteuid();
-		gw->gid = auth->gid = getegid();
+		gw->uid = auth->uid = run->uid = geteuid();
+		gw->gid = auth->gid = run->gid = getegid();
 		return 0;
 	}
 	if (find_user(USER_GW, gw, err) == -1 ||
-	    find_user(USER_AUTH, auth, err) == -1)
+	    find_user(USER_AUTH, auth, err) == -1 ||
+	    find_user(USER_RUN, run, err) == -1)
 		return -1;
-	if (gw->uid == auth->uid) {
-		xasprintf(err, "users %s and %s must have different ids",
-		    USER_GW, USER_AUTH);
+	if (gw->uid == auth->uid || gw->uid == run->uid ||
+	    auth->uid == run->uid) {
+		xasprintf(err, "users %s, %s and %s must have different ids",
+		    USER_GW, USER_AUTH, USER_RUN);
 		return -1;
 	}
 	return 0;

@@ -39,6 +39,8 @@ static void web_of(const struct conf *, struct conf_web *);
 static void auth_of(const struct conf *, struct conf_auth *);
 static int endpoints(const struct conf *, slice_cb, void *);
 static int backends(const struct conf *, slice_cb, void *);
+static int children(const struct conf *, slice_cb, void *);
+static int append(uint8_t **, size_t *, const struct msgdef *, const void *);
 static int certificates(const struct conf *, slice_cb, void *);
 static int check_certificates(const struct conf *, slice_cb, void *);
 static int one_pair(const struct conf_pem *, const struct conf_pem *, char *,
@@ -128,6 +130,25 @@ backends(const struct conf *c, slice_cb cb, void *arg)
 		if (cb(arg, M_CONF_BACKEND, &def_conf_backend, &be->b, &be->pos,
 			be->b.name) == -1)
 			return -1;
+	return 0;
+}
+
+/* For the runner. */
+static int
+children(const struct conf *c, slice_cb cb, void *arg)
+{
+	const struct conf_be *be;
+	struct conf_stdio s;
+
+	TAILQ_FOREACH (be, &c->backends, entry) {
+		if (be->b.stdio == 0)
+			continue;
+		s = be->child.s;
+		s.id = be->b.id;
+		if (cb(arg, M_CONF_STDIO, &def_conf_stdio, &s, &be->pos,
+			be->b.name) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -257,6 +278,8 @@ slice_each(const struct conf *c, uint8_t role, slice_cb cb, void *arg)
 		    backends(c, cb, arg) == -1)
 			return -1;
 		return endpoints(c, cb, arg);
+	case ROLE_RUNNER:
+		return children(c, cb, arg);
 	case ROLE_CHECKER:
 		return check_certificates(c, cb, arg);
 	default:
@@ -287,10 +310,16 @@ measure_one(void *arg, uint32_t type, const struct msgdef *def, const void *msg,
 void
 slice_check(struct load *l)
 {
-	static const uint8_t roles[] = {ROLE_AUTHD, ROLE_KEEPER, ROLE_WORKER};
+	static const uint8_t roles[] = {
+	    ROLE_AUTHD, ROLE_KEEPER, ROLE_RUNNER, ROLE_WORKER};
+	const struct conf_be *be;
 	struct measure m = {l, 0};
 	size_t i;
 
+	TAILQ_FOREACH (be, &l->conf->backends, entry)
+		if (be->b.stdio != 0)
+			(void)measure_one(&m, M_EXEC, &def_m_exec, &be->child.x,
+			    &be->pos, be->b.name);
 	for (i = 0; i < sizeof roles && l->nerr == 0; i++) {
 		m.total = 0;
 		(void)slice_each(l->conf, roles[i], measure_one, &m);
@@ -345,12 +374,45 @@ slice_access(struct peer *peer, const struct conf *c)
 /* The canonical form of a definition: all of it but the id. NULL without
  * memory. */
 static uint8_t *
-canonical(const struct conf_backend *b, size_t *len)
+canonical(const struct conf_be *be, size_t *len)
 {
-	struct conf_backend copy = *b;
+	struct conf_backend copy = be->b;
+	uint8_t *def = NULL;
 
 	copy.id = 0;
-	return wire_encode(&def_conf_backend, &copy, len);
+	*len = 0;
+	if (append(&def, len, &def_conf_backend, &copy) == -1 ||
+	    (be->b.stdio != 0 &&
+		(append(&def, len, &def_conf_stdio, &be->child.s) == -1 ||
+		    append(&def, len, &def_m_exec, &be->child.x) == -1))) {
+		if (def != NULL)
+			freezero(def, *len);
+		return NULL;
+	}
+	return def;
+}
+
+static int
+append(uint8_t **to, size_t *tolen, const struct msgdef *def, const void *msg)
+{
+	uint8_t *data, *all;
+	size_t len;
+
+	if ((data = wire_encode(def, msg, &len)) == NULL)
+		return -1;
+	if ((all = malloc(*tolen + len)) != NULL) {
+		if (*tolen > 0)
+			memcpy(all, *to, *tolen);
+		memcpy(all + *tolen, data, len);
+	}
+	freezero(data, len);
+	if (all == NULL)
+		return -1;
+	if (*to != NULL)
+		freezero(*to, *tolen);
+	*to = all;
+	*tolen += len;
+	return 0;
 }
 
 static struct ident *
@@ -375,7 +437,7 @@ slice_ids(struct conf *c)
 	TAILQ_FOREACH (be, &c->backends, entry) {
 		/* Checked by slice_check: only memory can be missing, and a
 		 * new id is right then, too. */
-		if ((def = canonical(&be->b, &len)) == NULL) {
+		if ((def = canonical(be, &len)) == NULL) {
 			be->b.id = ++last_id;
 			continue;
 		}

@@ -19,11 +19,11 @@ say() { # name, offending lines
 # outside the files that match $2.
 includes() {
 	grep -rnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*$1" \
-	    --include='*.[ch]' common master worker authd mcpgwctl |
+	    --include='*.[ch]' common master worker authd runner mcpgwctl |
 	    grep -vE "^($2):" || :
 }
 
-dirs="master worker authd mcpgwctl"
+dirs="master worker authd runner mcpgwctl"
 for d in $dirs common; do
 	lines=
 	for o in $dirs; do
@@ -76,6 +76,8 @@ links() {
 links mcpgwd 'libyaml libevent'
 links worker 'libssl libcrypto libjson-c libevent'
 links authd 'libcrypto libdb libcrypt libevent'
+links runner 'libevent'
+links nanny ''
 links mcpgwctl ''
 
 exit $((bad > 0))

@@ -40,7 +40,8 @@ backend_new(struct conf_backend *conf)
 	}
 	if ((b->fixed = json_buf_take(&h, NULL)) == NULL)
 		fatalx("out of memory");
-	(void)backend_literal(b);
+	if (b->conf.stdio == 0)
+		(void)backend_literal(b);
 	if (b->conf.tls)
 		backend_tls(b);
 	return b;
@@ -147,4 +148,10 @@ backend_export(const struct backend *b, struct k_addrs *a, struct k_addr *ka)
 			memcpy(ka[i].addr, &sin6->sin6_addr, 16);
 		}
 	}
+}
+
+int
+backend_ready(const struct backend *b)
+{
+	return b->conf.stdio != 0 || b->naddr > 0;
 }

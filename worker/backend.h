@@ -34,6 +34,8 @@ struct backend {
  * needs no resolver. */
 struct backend *backend_new(struct conf_backend *);
 void backend_free(struct backend *);
+/* Is it known where it is? */
+int backend_ready(const struct backend *);
 /* New addresses; the last good ones stay if there are none. */
 void backend_addrs(struct backend *, const struct k_addrs *);
 

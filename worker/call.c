@@ -14,6 +14,7 @@
 #include "keeperc.h"
 #include "level.h"
 #include "log.h"
+#include "mcp.h"
 #include "notify.h"
 #include "peer.h"
 #include "policy.h"
@@ -33,6 +34,7 @@ static int call_message(void *, const char *, size_t);
 static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
 static void call_fail(struct call *, const char *);
+static void call_lost(struct call *);
 static void call_reply(struct call *, const char *, size_t);
 static int call_event(void *, const char *, size_t);
 static void call_gone(struct request *);
@@ -125,7 +127,7 @@ static void
 call_open(struct call *c, const char *stale)
 {
 	c->wait = upsession_get(
-	    c->nonce, c->backend, c->class, stale, call_opened, c);
+	    c->nonce, c->backend, c->class, c->subject, stale, call_opened, c);
 	if (c->wait == NULL)
 		call_fail(c, "can not be asked: out of memory");
 }
@@ -234,6 +236,11 @@ call_done(void *arg, enum up_result res, int status)
 		call_finish(c);
 		return;
 	}
+	if (res == UP_STATUS && status == 404 &&
+	    c->backend->conf.stdio == INSTANCE_SESSION && c->rq != NULL) {
+		call_lost(c);
+		return;
+	}
 	if (res == UP_STATUS && (status == 404 || status == 400) &&
 	    *c->session != '\0' && !c->retried) {
 		/* The backend has forgotten the session (some say 400): once,
@@ -254,6 +261,22 @@ call_done(void *arg, enum up_result res, int status)
 		call_fail(c, "gave no answer");
 	else
 		call_fail(c, up_strerror(c->backend, res));
+}
+
+/* The child that this session had for itself is gone, and with it whatever it
+ * knew: the client starts anew. */
+static void
+call_lost(struct call *c)
+{
+	struct json_span id = {c->client_id, c->client_idlen, JSON_STRING};
+	struct request *rq = c->rq;
+
+	c->rq = NULL;
+	rq->gone = NULL;
+	upsession_end(c->nonce);
+	(void)keeperc_end(c->nonce);
+	mcp_error(rq, 404, &id, RPC_NO_SESSION, "this session has ended");
+	call_finish(c);
 }
 
 /* A tool that fails says so in its result, where the model can read it. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "compat.h"
 #include "handshake.h"
 #include "oldsse.h"
@@ -28,6 +29,7 @@ struct handshake {
 	char session[512];
 	char revision[16];
 	struct oldsse *old; /* being opened */
+	struct stdio_open *child; /* the same with a stdio child */
 	int fell; /* back to HTTP+SSE, or back from it: only once */
 	int status; /* that the POST was answered with */
 	int kept; /* the session is somebody else's now */
@@ -46,12 +48,15 @@ static int hs_begin(struct handshake *);
 static int hs_fall(struct handshake *);
 static void hs_opened(void *, const char *, enum up_result, int);
 static void hs_refused(struct handshake *, int);
+static void hs_child(
+    void *, const char *, const char *, const char *, const char *, size_t);
 
 static const struct upreq_ops ops = {hs_message, hs_done};
 
 struct handshake *
-handshake_start(struct backend *b, uint8_t class,
-    void (*cb)(void *, const struct handshake_result *), void *arg)
+handshake_start(struct backend *b, uint8_t class, const uint8_t *nonce,
+    const char *subject, void (*cb)(void *, const struct handshake_result *),
+    void *arg)
 {
 	struct timeval tv = {HANDSHAKE_TIME / 1000, 0};
 	struct handshake *h;
@@ -63,7 +68,11 @@ handshake_start(struct backend *b, uint8_t class,
 	h->arg = arg;
 	h->body = rpc_initialize(class, "\"init\"", &h->bodylen);
 	h->timer = event_new(peer_base(), -1, 0, hs_timeout, h);
-	if (h->body == NULL || h->timer == NULL || hs_begin(h) == -1) {
+	if (h->timer != NULL && b->conf.stdio != 0)
+		h->child = stdio_open(
+		    b, class, nonce, subject ? subject : "", hs_child, h);
+	if (h->body == NULL || h->timer == NULL ||
+	    (b->conf.stdio != 0 ? h->child == NULL : hs_begin(h) == -1)) {
 		handshake_cancel(h);
 		return NULL;
 	}
@@ -114,6 +123,29 @@ hs_opened(void *arg, const char *session, enum up_result res, int status)
 		h->backend->oldsse = 0;
 	if (hs_send(h) == -1)
 		hs_finish(h, HS_DOWN, "out of memory");
+}
+
+/* Runner has initialized it, once for all. */
+static void
+hs_child(void *arg, const char *why, const char *session, const char *revision,
+    const char *result, size_t len)
+{
+	struct handshake *h = arg;
+
+	h->child = NULL;
+	if (why != NULL) {
+		hs_finish(h, HS_DOWN, why);
+		return;
+	}
+	(void)strlcpy(h->session, session, sizeof(h->session));
+	(void)strlcpy(h->revision, revision, sizeof(h->revision));
+	if ((h->result = malloc(len + 1)) == NULL) {
+		hs_finish(h, HS_DOWN, "can not be asked: out of memory");
+		return;
+	}
+	memcpy(h->result, result, len);
+	h->resultlen = len;
+	hs_finish(h, HS_OK, NULL);
 }
 
 static void
@@ -236,6 +268,8 @@ handshake_cancel(struct handshake *h)
 		upreq_cancel(h->up);
 	if (h->old != NULL)
 		oldsse_cancel(h->old);
+	if (h->child != NULL)
+		stdio_open_cancel(h->child);
 	if (!h->kept && oldsse_is(h->session))
 		oldsse_close(h->session);
 	if (h->timer != NULL)

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compat.h"
 #include "exposed.h"
 #include "keeper.h"
@@ -212,6 +213,11 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 		resolver =
 		    peer_new(fd, &resolver_class, ROLE_RESOLVER, 0, 0, NULL);
 		shelf_unresolved();
+		return;
+	}
+	if (m->role == ROLE_RUNNER) {
+		stdio_channel(fd);
+		shelf_runner();
 		return;
 	}
 	if (m->role != ROLE_WORKER || (l = calloc(1, sizeof(*l))) == NULL) {

@@ -23,6 +23,8 @@ void shelf_forget(uint32_t gen);
 void shelf_resolve(void);
 /* A new resolver knows of no question. */
 void shelf_unresolved(void);
+/* A runner is there: stdio backends are asked. */
+void shelf_runner(void);
 void shelf_addrs(struct k_addrs *);
 /* A new worker: addresses and the catalog. */
 void shelf_greet(struct peer *);

@@ -13,6 +13,7 @@
 
 #include "backend.h"
 #include "catalog.h"
+#include "child.h"
 #include "compat.h"
 #include "keeper.h"
 #include "lease.h"
@@ -100,7 +101,7 @@ shelf_add(uint32_t gen, struct conf_backend *conf)
 	if (s == NULL) {
 		s = xcalloc(1, sizeof(*s));
 		s->b = backend_new(conf);
-		s->literal = s->b->naddr > 0;
+		s->literal = backend_ready(s->b);
 		for (i = 0; i < CLASSES; i++) {
 			s->class[i].entry.backend = s->b->conf.id;
 			s->class[i].entry.class = i;
@@ -138,7 +139,8 @@ shelf_commit(uint32_t gen)
 	current = gen;
 	shelf_resolve();
 	TAILQ_FOREACH (s, &shelves, entry)
-		if (in_force(s) && s->probed == 0 && s->b->naddr > 0)
+		if (in_force(s) && s->probed == 0 && backend_ready(s->b) &&
+		    (s->b->conf.stdio == 0 || stdio_up()))
 			shelf_probe(s);
 	/* With no backend at all the empty catalog is the whole one. */
 	settled = all_asked();
@@ -252,6 +254,23 @@ shelf_greet(struct peer *p)
 		close(fd);
 }
 
+void
+shelf_runner(void)
+{
+	struct shelf *s;
+	int i;
+
+	TAILQ_FOREACH (s, &shelves, entry) {
+		if (s->b->conf.stdio == 0)
+			continue;
+		/* Sessions with the runner before are gone. */
+		for (i = 0; i < CLASSES; i++)
+			shelf_unwatch(s, i);
+		if (in_force(s))
+			shelf_probe(s);
+	}
+}
+
 /* Every class that clients have asked for. */
 static void
 shelf_probe(struct shelf *s)
@@ -259,7 +278,8 @@ shelf_probe(struct shelf *s)
 	int i;
 
 	s->probed = mono_msec();
-	s->next = s->probed + PROBE_TIME;
+	/* A child says by itself that something is new. */
+	s->next = s->b->conf.stdio != 0 ? 0 : s->probed + PROBE_TIME;
 	for (i = 0; i < CLASSES; i++)
 		if (s->class[i].asked != 0)
 			shelf_ask(s, i);
@@ -270,7 +290,7 @@ shelf_ask(struct shelf *s, int class)
 {
 	struct cat_entry *e = &s->class[class].entry;
 
-	if (s->class[class].probe == NULL && s->b->naddr > 0)
+	if (s->class[class].probe == NULL && backend_ready(s->b))
 		s->class[class].probe = probe_start(
 		    s->b, class, e, s->class[class].session, shelf_probed, e);
 }
@@ -281,6 +301,12 @@ shelf_watch(struct shelf *s, int class, const char *session)
 {
 	if (s->class[class].session != NULL || *session == '\0')
 		return;
+	if (s->b->conf.stdio > INSTANCE_SHARED) {
+		/* Such a child is some client's own: ours has done its work. */
+		notify_post(s->b, "DELETE", session,
+		    s->class[class].entry.revision, NULL, 0);
+		return;
+	}
 	s->class[class].session = xstrdup(session);
 	s->class[class].watch =
 	    watch_start(s->b, session, s->class[class].entry.revision,
@@ -540,7 +566,7 @@ shelf_tick(void)
 		shelf_resolve();
 	TAILQ_FOREACH (s, &shelves, entry) {
 		upstream_expire(s->b);
-		if (s->next != 0 && now >= s->next && s->b->naddr > 0)
+		if (s->next != 0 && now >= s->next && backend_ready(s->b))
 			shelf_probe(s);
 		shelf_silent(s, now);
 	}

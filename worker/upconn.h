@@ -34,6 +34,7 @@ struct upreq {
 	int drop; /* whatever the body of the answer is */
 	/* Told the data of endpoint events, or NULL (2024-11-05). */
 	void (*endpoint)(void *, const char *, size_t);
+	struct childreq *child; /* it is one of child.c */
 	struct oldreq *old; /* it is one of oldsse.c, without a connection */
 };
 

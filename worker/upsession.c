@@ -33,6 +33,7 @@ struct making {
 	uint32_t id;
 	struct backend *backend;
 	struct k_lease lease;
+	char *subject; /* whose session it is; NULL: nobody's */
 	struct handshake *hs;
 	TAILQ_HEAD(, upwait) waits;
 	int leased; /* by the keeper, which must hear how it ended */
@@ -171,7 +172,7 @@ making_find(const uint8_t *nonce, uint32_t backend)
 
 struct upwait *
 upsession_get(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class,
-    const char *stale, upsession_cb cb, void *arg)
+    const char *subject, const char *stale, upsession_cb cb, void *arg)
 {
 	struct upsession *s;
 	struct making *m;
@@ -193,6 +194,8 @@ upsession_get(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class,
 		m->lease.backend = b->conf.id;
 		m->lease.class = class;
 		memcpy(m->lease.nonce, nonce, ID_LEN);
+		if (subject != NULL)
+			m->subject = strdup(subject);
 		if (stale != NULL)
 			m->lease.stale = strdup(stale);
 		TAILQ_INSERT_TAIL(&makings, m, entry);
@@ -217,7 +220,8 @@ upsession_cancel(struct upwait *w)
 static void
 making_start(struct making *m)
 {
-	m->hs = handshake_start(m->backend, m->lease.class, making_made, m);
+	m->hs = handshake_start(m->backend, m->lease.class, m->lease.nonce,
+	    m->subject, making_made, m);
 	if (m->hs == NULL)
 		fatalx("out of memory");
 }
@@ -343,6 +347,7 @@ making_finish(struct making *m, const char *why)
 	}
 	wire_free(&def_k_lease, &m->lease);
 	free(m->level);
+	free(m->subject);
 	strv_free(&m->uris);
 	strv_free(&m->missed);
 	free(m);
@@ -442,8 +447,8 @@ upsession_old(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class)
 	if (s != NULL && oldsse_alive(s->session))
 		return s;
 	if (making_find(nonce, b->conf.id) == NULL)
-		(void)upsession_get(
-		    nonce, b, class, s ? s->session : NULL, old_made, NULL);
+		(void)upsession_get(nonce, b, class, NULL,
+		    s ? s->session : NULL, old_made, NULL);
 	return NULL;
 }
 

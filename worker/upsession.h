@@ -26,10 +26,11 @@ typedef void (*upsession_cb)(
 /* The cached one, or NULL. Valid until the next turn of the loop. */
 const struct upsession *upsession_cached(
     const uint8_t nonce[ID_LEN], uint32_t backend);
-/* Gets or makes it. stale: the session id a 404 was answered to, or NULL. cb is
+/* Gets or makes it. subject: who, for a stdio child of his own, or NULL. stale: the session id a 404 was answered to, or NULL. cb is
  * never called from inside. NULL when memory is out. */
 struct upwait *upsession_get(const uint8_t nonce[ID_LEN], struct backend *,
-    uint8_t class, const char *stale, upsession_cb, void *arg);
+    uint8_t class, const char *subject, const char *stale, upsession_cb,
+    void *arg);
 void upsession_cancel(struct upwait *);
 /* The client's session has ended: forgotten here, closed by the keeper. */
 void upsession_end(const uint8_t nonce[ID_LEN]);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compat.h"
 #include "json.h"
 #include "log.h"
@@ -89,6 +90,8 @@ struct upreq *
 upstream_send(struct backend *b, const struct upreq_head *h, const char *body,
     size_t len, const struct upreq_ops *ops, void *arg)
 {
+	if (b->conf.stdio != 0)
+		return stdio_send(b, h, body, len, ops, arg);
 	if (h->session != NULL && oldsse_is(h->session))
 		return oldsse_send(b, h, body, len, ops, arg);
 	return upstream_raw(b, h, b->conf.target, body, len, ops, arg);
@@ -386,6 +389,10 @@ upreq_cancel(struct upreq *r)
 {
 	struct upconn *c = r->conn;
 
+	if (r->child != NULL) {
+		stdio_drop(r);
+		return;
+	}
 	if (r->old != NULL) {
 		oldsse_drop(r);
 		return;
@@ -412,14 +419,18 @@ upreq_last(const struct upreq *r, unsigned int *retry)
 void
 upreq_pause(struct upreq *r)
 {
-	if (r->conn != NULL && r->conn->state != UP_CONNECTING)
+	if (r->child != NULL)
+		stdio_hold(r, 1);
+	else if (r->conn != NULL && r->conn->state != UP_CONNECTING)
 		stream_pause(&r->conn->s);
 }
 
 void
 upreq_resume(struct upreq *r)
 {
-	if (r->conn != NULL && r->conn->state != UP_CONNECTING)
+	if (r->child != NULL)
+		stdio_hold(r, 0);
+	else if (r->conn != NULL && r->conn->state != UP_CONNECTING)
 		stream_resume(&r->conn->s);
 }
 
@@ -479,6 +490,7 @@ upstream_forget(struct backend *b)
 	struct upconn *c, *next;
 
 	oldsse_forget(b);
+	stdio_forget(b);
 	for (c = TAILQ_FIRST(&working); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->backend == b) {
@@ -507,6 +519,8 @@ up_strerror(const struct backend *b, enum up_result r)
 		return "closed the connection before it had answered";
 	case UP_BAD:
 		return "sent an answer that is not MCP";
+	case UP_CHILD:
+		return b->trouble != NULL ? b->trouble : "has ended";
 	case UP_LARGE:
 		return "sent an answer that is too large";
 	}

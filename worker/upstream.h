@@ -21,6 +21,7 @@ enum up_result {
 	UP_TLS, /* no trusted connection: nothing was sent */
 	UP_CLOSED, /* closed before the answer was complete */
 	UP_BAD, /* not HTTP, not JSON-RPC over HTTP, lying about length */
+	UP_CHILD, /* a stdio child has ended or takes no more: see trouble */
 	UP_LARGE, /* more than `body` allows */
 };
 

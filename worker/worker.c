@@ -14,6 +14,7 @@
 #include "backend.h"
 #include "call.h"
 #include "catalog.h"
+#include "child.h"
 #include "compat.h"
 #include "conn.h"
 #include "evlog.h"
@@ -226,6 +227,9 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 		break;
 	case ROLE_KEEPER:
 		keeperc_channel(fd);
+		break;
+	case ROLE_RUNNER:
+		stdio_channel(fd);
 		break;
 	default:
 		log_warnx("a channel to %s came", role_name(m->role));

@@ -1,14 +1,10 @@
 /*
  * Nanny, started by hand as master would: what its child gets, what it is
  * refused, and that nothing of its tree outlives nanny. As root the child is
- * another user. The program in the child is mostly this one, told by its
- * first argument what to try; a try ends with its errno as status, or 0.
+ * another user. The program in the child is mostly this one.
  */
 #include <sys/types.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,7 +14,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,230 +27,10 @@
 #include "proto.h"
 #include "test.h"
 
+#include "common_nanny_tries.h"
+
 #define OTHER_UID 65534
 #define PROCESSES 12
-
-/* ---- in the child ---- */
-
-static int
-try_socket(int domain, int type, int proto)
-{
-	return socket(domain, type, proto) == -1 ? errno : 0;
-}
-
-static int
-try_open(const char *path, int flags)
-{
-	return open(path, flags, 0600) == -1 ? errno : 0;
-}
-
-static int
-result(long ret)
-{
-	return ret == -1 ? errno : 0;
-}
-
-static int
-try_memory(int prot, int later)
-{
-	void *p;
-
-	p = mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return errno;
-	return later == 0 ? 0 : result(mprotect(p, 4096, later));
-}
-
-/* How many more processes there can be. */
-static int
-count_forks(void)
-{
-	pid_t pids[64];
-	int i, n = 0;
-
-	while (n < 64 && (pids[n] = fork()) != -1) {
-		if (pids[n] == 0) {
-			pause();
-			_exit(0);
-		}
-		n++;
-	}
-	for (i = 0; i < n; i++)
-		kill(pids[i], SIGKILL);
-	return n;
-}
-
-static int
-kill_own_child(void)
-{
-	pid_t pid;
-	int status;
-
-	if ((pid = fork()) == 0) {
-		for (;;)
-			pause();
-	}
-	if (kill(pid, SIGKILL) == -1)
-		return errno;
-	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) ? 0 : 255;
-}
-
-static void
-say(long n, const char *end)
-{
-	dprintf(STDOUT_FILENO, "%ld%s", n, end);
-}
-
-static void wait_for_end(void) __attribute__((noreturn));
-
-static void
-wait_for_end(void)
-{
-	for (;;)
-		pause();
-}
-
-/* Leaves a daemon in a session of its own that hears no SIGTERM. */
-static int
-leave_daemon(void)
-{
-	int p[2];
-	char c;
-
-	if (pipe(p) == -1)
-		return errno;
-	if (fork() == 0) {
-		setsid();
-		if (fork() != 0)
-			_exit(0);
-		signal(SIGTERM, SIG_IGN);
-		signal(SIGHUP, SIG_IGN);
-		say((long)getpid(), "\n");
-		close(0);
-		close(1);
-		close(2);
-		close(p[0]);
-		close(p[1]);
-		wait_for_end();
-	}
-	close(p[1]);
-	return read(p[0], &c, 1) == 0 ? 7 : 1;
-}
-
-/* Never the same process for long, each in a session of its own. */
-static int
-run_away(void)
-{
-	say((long)getpid(), "\n");
-	if (fork() != 0)
-		wait_for_end();
-	for (;;) {
-		setsid();
-		if (fork() != 0)
-			_exit(0);
-	}
-}
-
-static int
-helper(char **argv)
-{
-	const char *what = argv[0], *arg = argv[1];
-	pid_t nanny = getppid();
-	struct rlimit rl = {0, 0};
-	char *again[] = {NULL, NULL, NULL};
-	char params[256] = {0};
-
-#define IF(name) if (strcmp(what, name) == 0)
-	IF("inet") return try_socket(AF_INET, SOCK_STREAM, 0);
-	IF("inet6") return try_socket(AF_INET6, SOCK_DGRAM, 0);
-	IF("mptcp") return try_socket(AF_INET, SOCK_STREAM, 262);
-	IF("netlink") return try_socket(AF_NETLINK, SOCK_RAW, 0);
-	IF("netfilter") return try_socket(AF_NETLINK, SOCK_RAW, 12);
-	IF("packet") return try_socket(AF_PACKET, SOCK_RAW, 0);
-	IF("vsock") return try_socket(AF_VSOCK, SOCK_STREAM, 0);
-	IF("unix") return try_socket(AF_UNIX, SOCK_STREAM, 0);
-	IF("kill nanny") return result(kill(nanny, 0));
-	IF("kill its group") return result(kill(-nanny, 0));
-	IF("kill all") return result(kill(-1, 0));
-	IF("tkill") return result(syscall(SYS_tkill, nanny, 0));
-	IF("tgkill") return result(syscall(SYS_tgkill, nanny, nanny, 0));
-	IF("pidfd") return result(syscall(SYS_pidfd_open, nanny, 0));
-	IF("sigqueue")
-	return result(sigqueue(nanny, SIGUSR1, (union sigval){.sival_int = 0}));
-	IF("limit nanny") return result(prlimit(nanny, RLIMIT_CPU, &rl, NULL));
-	IF("F_SETSIG") return result(fcntl(0, F_SETSIG, SIGKILL));
-	IF("ptrace") return result(ptrace(PTRACE_SEIZE, nanny, NULL, NULL));
-	IF("traceme") return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
-	IF("unshare") return result(unshare(CLONE_NEWUSER));
-	IF("clone")
-	return result(syscall(
-	    SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL));
-	IF("mount")
-	return result(syscall(SYS_mount, "none", "/no/such", "tmpfs", 0, NULL));
-	IF("io_uring") return result(syscall(SYS_io_uring_setup, 4, params));
-	IF("keyctl") return result(syscall(SYS_keyctl, 0, -3, 1));
-	IF("personality") return result(syscall(SYS_personality, 0x0040000));
-	IF("map code") return try_memory(PROT_WRITE | PROT_EXEC, 0);
-	IF("make code")
-	return try_memory(PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC);
-	IF("read") return try_open(arg, O_RDONLY);
-	IF("write") return try_open(arg, O_WRONLY | O_CREAT | O_TRUNC);
-	IF("forks") return count_forks();
-	IF("own child") return kill_own_child();
-	IF("daemon") return leave_daemon();
-	IF("runaway") return run_away();
-	IF("privilege") return geteuid() == 0 || getegid() == 0;
-	IF("limits")
-	{
-		getrlimit(RLIMIT_NOFILE, &rl);
-		say((long)rl.rlim_max, " ");
-		getrlimit(RLIMIT_DATA, &rl);
-		say((long)rl.rlim_max, " ");
-		getrlimit(RLIMIT_CPU, &rl);
-		say((long)rl.rlim_cur, " ");
-		getrlimit(RLIMIT_CORE, &rl);
-		say((long)rl.rlim_max, "\n");
-		return 0;
-	}
-	IF("state")
-	{
-		sigset_t set;
-		struct sigaction sa;
-
-		sigprocmask(SIG_SETMASK, NULL, &set);
-		sigaction(SIGPIPE, NULL, &sa);
-		say((long)umask(0), " ");
-		say(sigismember(&set, SIGTERM), " ");
-		say(sa.sa_handler == SIG_DFL, " ");
-		say(getsid(0) == getpid(), "\n");
-		return 0;
-	}
-	IF("exec")
-	{
-		again[0] = argv[1];
-		again[1] = argv[2];
-		execv(again[0], again);
-		return errno;
-	}
-	IF("deaf")
-	{
-		signal(SIGTERM, SIG_IGN);
-		say((long)getpid(), "\n");
-		wait_for_end();
-	}
-	IF("wait")
-	{
-		say((long)getpid(), "\n");
-		wait_for_end();
-	}
-	IF("exit") return atoi(arg);
-	IF("raise")
-	{
-		kill(getpid(), atoi(arg));
-		return 0;
-	}
-	return 255;
-}
 
 /* ---- the harness ---- */
 
@@ -732,12 +507,15 @@ test_refused(void)
 		CHECK(error == EPERM);
 	}
 	CHECK(run_try("own child", NULL) == 0);
+	CHECK(run_try("signal itself", NULL) == 0);
+	CHECK(run_try("ask personality", NULL) == 0);
+	CHECK(run_try("clone3", NULL) == ENOSYS);
+	CHECK(run_try("signal by pidfd", NULL) == ENOSYS);
 
 	exec_init(&x, "/bin/grep", "NoNewPrivs", "/proc/self/status");
 	CHECK(run_exec(&s, &x) == 0 && strstr(s.out, "\t1\n") != NULL);
 	exec_init(&x, prog, "exec", setuid_prog);
 	exec_env(&x, "ASAN_OPTIONS", "detect_leaks=0");
-	strv_add(&x.argv, "privilege");
 	CHECK(run_exec(&s, &x) == 0);
 }
 

@@ -106,10 +106,14 @@ do_fork(void)
 static int
 do_thread(void)
 {
-	return (int)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL,
-		   NULL, NULL, NULL) == -1
-		   ? -1
-		   : 0;
+	long pid;
+
+	/* It has our stack: it must not return from here. */
+	pid = syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL, NULL,
+	    NULL, NULL);
+	if (pid == 0)
+		_exit(0);
+	return pid == -1 ? -1 : 0;
 }
 
 static int

@@ -1,0 +1,335 @@
+/*
+ * Exchanges: what a worker or the keeper has sent and is to be told of.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compat.h"
+#include "log.h"
+#include "memfd.h"
+#include "rpc.h"
+#include "runner.h"
+
+#define HASH 1024
+
+static struct exchange *exchange_new(
+    struct peer *, uint32_t, struct session *, struct child *);
+static struct exchange *exchange_find(struct peer *, uint32_t);
+static void exchange_put(struct exchange *, struct exchanges *);
+static void exchange_free(struct exchange *);
+static void refuse(struct peer *, uint32_t, enum n_end, const char *);
+static int post(struct exchange *, const char *, size_t);
+static size_t hash(const struct peer *, uint32_t);
+
+static LIST_HEAD(, exchange) table[HASH];
+
+static size_t
+hash(const struct peer *p, uint32_t id)
+{
+	return ((size_t)peer_id(p) * 31 + id) % HASH;
+}
+
+static struct exchange *
+exchange_new(struct peer *p, uint32_t id, struct session *s, struct child *c)
+{
+	struct exchange *x;
+
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		return NULL;
+	x->peer = p;
+	x->id = id;
+	x->session = s;
+	x->child = c;
+	LIST_INSERT_HEAD(&table[hash(p, id)], x, hash);
+	return x;
+}
+
+static struct exchange *
+exchange_find(struct peer *p, uint32_t id)
+{
+	struct exchange *x;
+
+	LIST_FOREACH (x, &table[hash(p, id)], hash)
+		if (x->peer == p && x->id == id)
+			return x;
+	return NULL;
+}
+
+static void
+exchange_put(struct exchange *x, struct exchanges *list)
+{
+	x->list = list;
+	TAILQ_INSERT_TAIL(list, x, entry);
+}
+
+static void
+exchange_free(struct exchange *x)
+{
+	if (x->list != NULL)
+		TAILQ_REMOVE(x->list, x, entry);
+	if (x->child != NULL && x->n != 0)
+		x->child->npending--;
+	if (x->peer != NULL)
+		LIST_REMOVE(x, hash);
+	if (x->body != NULL)
+		freezero(x->body, x->bodylen);
+	free(x->rpcid);
+	free(x->token);
+	free(x->uri);
+	free(x);
+}
+
+static void
+refuse(struct peer *p, uint32_t id, enum n_end end, const char *why)
+{
+	struct n_done m;
+	char text[400];
+
+	(void)strlcpy(text, why, sizeof(text));
+	m.end = end;
+	m.why = text;
+	(void)peer_send(p, N_DONE, id, &def_n_done, &m, -1);
+}
+
+/* ---- from workers and the keeper ---- */
+
+void
+exchange_send(struct peer *p, uint32_t id, const struct n_send *m,
+    const char *body, size_t len)
+{
+	struct session *s = session_find(m->session);
+	struct exchange *x;
+	struct child *c;
+	const char *why = "";
+
+	if (s == NULL || s->b->conf.id != m->backend) {
+		refuse(p, id, N_END_SESSION, "");
+		return;
+	}
+	s->used = mono_msec();
+	if (m->method == N_DELETE) {
+		c = s->child;
+		session_end(s);
+		if (c != NULL && c->b->conf.instance == INSTANCE_SESSION)
+			child_end(c);
+		refuse(p, id, N_END_OK, "");
+		return;
+	}
+	if (exchange_find(p, id) != NULL ||
+	    (x = exchange_new(p, id, s, NULL)) == NULL) {
+		refuse(p, id, N_END_BUSY, "can not be asked: out of memory");
+		return;
+	}
+	if (m->method == N_GET) {
+		exchange_put(x, &s->watchers);
+		return;
+	}
+	if ((c = session_child(s, &why)) == NULL) {
+		exchange_done(x, N_END_DIED, why);
+		return;
+	}
+	if (!is_keeper(p))
+		c->used = s->used;
+	x->child = c;
+	if (c->state == CHILD_UP) {
+		(void)post(x, body, len);
+		return;
+	}
+	if ((x->body = malloc(len + 1)) == NULL) {
+		exchange_done(x, N_END_BUSY, "can not be asked: out of memory");
+		return;
+	}
+	memcpy(x->body, body, len);
+	x->bodylen = len;
+	exchange_put(x, &c->waiting);
+}
+
+/* -1 when it is over already, and x is gone. */
+static int
+post(struct exchange *x, const char *body, size_t len)
+{
+	struct child *c = x->child;
+	struct rpc r;
+	const char *why = "";
+	int code;
+
+	switch (rpc_scan(&r, body, len, &code, &why)) {
+	case RPC_REQUEST:
+		break;
+	case RPC_BAD:
+		exchange_done(x, N_END_BUSY, "can not be asked that");
+		return -1;
+	default:
+		mux_other(x->peer, x->session, c, body, len);
+		exchange_done(x, N_END_OK, "");
+		return -1;
+	}
+	x->n = ++c->next;
+	c->npending++;
+	exchange_put(x, &c->pending[x->n % PENDING]);
+	if (mux_request(x, &r, body, len, &why) == -1) {
+		exchange_done(x, N_END_BUSY, why);
+		return -1;
+	}
+	return 0;
+}
+
+void
+exchanges_go(struct child *c)
+{
+	struct exchange *x;
+	char *body;
+	size_t len;
+
+	while ((x = TAILQ_FIRST(&c->waiting)) != NULL && c->state == CHILD_UP) {
+		TAILQ_REMOVE(&c->waiting, x, entry);
+		x->list = NULL;
+		body = x->body;
+		len = x->bodylen;
+		x->body = NULL;
+		(void)post(x, body, len);
+		freezero(body, len);
+	}
+}
+
+void
+exchange_cancel(struct peer *p, uint32_t id)
+{
+	struct exchange *x = exchange_find(p, id);
+
+	if (x == NULL)
+		return;
+	if (x->n == 0) {
+		exchange_free(x);
+		return;
+	}
+	/* Its answer may still come, and belongs to nobody. */
+	LIST_REMOVE(x, hash);
+	x->peer = NULL;
+	x->session = NULL;
+}
+
+void
+exchanges_gone(struct peer *p)
+{
+	struct exchange *x, *next;
+	size_t i;
+
+	for (i = 0; i < HASH; i++)
+		for (x = LIST_FIRST(&table[i]); x != NULL; x = next) {
+			next = LIST_NEXT(x, hash);
+			if (x->peer != p)
+				continue;
+			if (x->n != 0)
+				mux_cancel(x);
+			exchange_cancel(p, x->id);
+		}
+}
+
+/* ---- toward them ---- */
+
+struct exchange *
+exchange_of(struct child *c, uint64_t n)
+{
+	struct exchange *x;
+
+	TAILQ_FOREACH (x, &c->pending[n % PENDING], entry)
+		if (x->n == n)
+			return x;
+	return NULL;
+}
+
+struct exchange *
+exchange_newest(const struct child *c, const struct session *s)
+{
+	struct exchange *x, *newest = NULL;
+	size_t i;
+
+	for (i = 0; i < PENDING; i++)
+		TAILQ_FOREACH (x, &c->pending[i], entry)
+			if (x->peer != NULL && !is_keeper(x->peer) &&
+			    (s == NULL || x->session == s) &&
+			    (newest == NULL || x->n > newest->n))
+				newest = x;
+	return newest;
+}
+
+void
+exchange_tell(const struct exchange *x, const char *a, size_t alen,
+    const char *b, size_t blen, const char *c, size_t clen)
+{
+	struct n_message m;
+	size_t len = alen + blen + clen;
+	char *p;
+	int fd;
+
+	if (x->peer == NULL)
+		return;
+	memset(&m, 0, sizeof(m));
+	if ((p = malloc(len + 1)) == NULL) {
+		log_warn("backend %s", x->session->b->conf.name);
+		return;
+	}
+	memcpy(p, a, alen);
+	memcpy(p + alen, b, blen);
+	memcpy(p + alen + blen, c, clen);
+	if (len <= N_INLINE) {
+		m.body.p = (uint8_t *)p;
+		m.body.len = (uint32_t)len;
+		(void)peer_send(
+		    x->peer, N_MESSAGE, x->id, &def_n_message, &m, -1);
+	} else if ((fd = memfd_seal(p, len)) == -1)
+		log_warn("memfd");
+	else {
+		m.size = (uint32_t)len;
+		if (peer_send(x->peer, N_MESSAGE_FD, x->id, &def_n_message, &m,
+			fd) == -1)
+			close(fd);
+	}
+	free(p);
+	runner_check(x->peer);
+}
+
+void
+exchange_done(struct exchange *x, enum n_end end, const char *why)
+{
+	if (x->peer != NULL) {
+		refuse(x->peer, x->id, end, why);
+		runner_check(x->peer);
+	}
+	exchange_free(x);
+}
+
+void
+exchanges_fail(struct child *c, enum n_end end, const char *why)
+{
+	struct exchange *x;
+	size_t i;
+
+	for (i = 0; i < PENDING; i++)
+		while ((x = TAILQ_FIRST(&c->pending[i])) != NULL)
+			exchange_done(x, end, why);
+	while ((x = TAILQ_FIRST(&c->waiting)) != NULL)
+		exchange_done(x, end, why);
+}
+
+/* The session ends: its streams are over, and what is under way is not. */
+void
+exchanges_of_session(struct session *s, enum n_end end)
+{
+	struct exchange *x, *next;
+	size_t i;
+
+	while ((x = TAILQ_FIRST(&s->watchers)) != NULL)
+		exchange_done(x, end, "");
+	for (i = 0; i < HASH; i++)
+		for (x = LIST_FIRST(&table[i]); x != NULL; x = next) {
+			next = LIST_NEXT(x, hash);
+			if (x->session != s)
+				continue;
+			if (x->n != 0)
+				mux_cancel(x);
+			exchange_done(x, end, "");
+		}
+}

@@ -1,0 +1,264 @@
+/*
+ * Sessions: what a worker or the keeper opens to talk to a child. Those of a
+ * shared child outlive it; the others end with theirs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat.h"
+#include "json.h"
+#include "log.h"
+#include "runner.h"
+
+#define HASH     1024
+#define IDLE_MAX (2 * 3600 * 1000ull) /* ms; the keeper ends them before */
+
+/* Somebody waits for a session with a child that is not up yet. */
+struct opener {
+	TAILQ_ENTRY(opener) entry;
+	struct peer *peer;
+	uint32_t id;
+	struct child *child;
+};
+
+static size_t hash(const char *);
+static struct session *session_new(struct sbackend *, struct child *);
+static void answer(struct peer *, uint32_t, const char *, struct session *,
+    const struct child *);
+static void answer_open(struct peer *, uint32_t, struct child *);
+
+static LIST_HEAD(, session) table[HASH];
+static TAILQ_HEAD(, opener) openers = TAILQ_HEAD_INITIALIZER(openers);
+static uint64_t serial;
+static uint32_t epoch; /* tells apart sessions of another runner */
+
+static size_t
+hash(const char *s)
+{
+	size_t h = 5381;
+
+	for (; *s != '\0'; s++)
+		h = h * 33 + (unsigned char)*s;
+	return h % HASH;
+}
+
+struct session *
+session_find(const char *id)
+{
+	struct session *s;
+
+	LIST_FOREACH (s, &table[hash(id)], hash)
+		if (strcmp(s->id, id) == 0)
+			return s;
+	return NULL;
+}
+
+static struct session *
+session_new(struct sbackend *b, struct child *c)
+{
+	struct session *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	if (epoch == 0)
+		epoch = (uint32_t)mono_msec() | 1;
+	s->b = b;
+	s->child = b->conf.instance == INSTANCE_SHARED ? NULL : c;
+	s->used = mono_msec();
+	TAILQ_INIT(&s->watchers);
+	snprintf(s->id, sizeof(s->id), "%08x.%llu", epoch,
+	    (unsigned long long)++serial);
+	TAILQ_INSERT_TAIL(&b->sessions, s, entry);
+	LIST_INSERT_HEAD(&table[hash(s->id)], s, hash);
+	return s;
+}
+
+void
+session_end(struct session *s)
+{
+	exchanges_of_session(s, N_END_SESSION);
+	LIST_REMOVE(s, hash);
+	TAILQ_REMOVE(&s->b->sessions, s, entry);
+	strv_free(&s->uris);
+	free(s);
+}
+
+static void
+answer(struct peer *p, uint32_t id, const char *error, struct session *s,
+    const struct child *c)
+{
+	struct n_opened m;
+	char text[512];
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(text, error, sizeof(text));
+	m.error = text;
+	if (s != NULL) {
+		m.session = s->id;
+		m.revision = c->revision;
+		m.result.p = (uint8_t *)c->result;
+		m.result.len = (uint32_t)c->resultlen;
+	}
+	(void)peer_send(p, N_OPENED, id, &def_n_opened, &m, -1);
+}
+
+static void
+answer_open(struct peer *p, uint32_t id, struct child *c)
+{
+	struct session *s = session_new(c->b, c);
+
+	if (s == NULL)
+		answer(p, id, "can not be asked: out of memory", NULL, NULL);
+	else
+		answer(p, id, "", s, c);
+}
+
+void
+session_open(struct peer *p, uint32_t id, const struct n_open *m)
+{
+	struct sbackend *b = backend_find(m->backend);
+	struct opener *o;
+	struct child *c;
+	const char *why;
+
+	if (b == NULL) {
+		answer(p, id, "is no stdio backend any more", NULL, NULL);
+		return;
+	}
+	if ((c = child_for(b, m->class, m->nonce, m->subject, &why)) == NULL) {
+		answer(p, id, why, NULL, NULL);
+		return;
+	}
+	if (!is_keeper(p))
+		c->used = mono_msec();
+	if (c->state == CHILD_UP) {
+		answer_open(p, id, c);
+		return;
+	}
+	if ((o = calloc(1, sizeof(*o))) == NULL) {
+		answer(p, id, "can not be asked: out of memory", NULL, NULL);
+		return;
+	}
+	o->peer = p;
+	o->id = id;
+	o->child = c;
+	TAILQ_INSERT_TAIL(&openers, o, entry);
+}
+
+void
+session_opened(struct child *c, const char *why)
+{
+	struct opener *o, *next;
+
+	for (o = TAILQ_FIRST(&openers); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, entry);
+		if (o->child != c)
+			continue;
+		TAILQ_REMOVE(&openers, o, entry);
+		if (why != NULL)
+			answer(o->peer, o->id, why, NULL, NULL);
+		else
+			answer_open(o->peer, o->id, c);
+		free(o);
+	}
+}
+
+void
+sessions_gone(struct peer *p)
+{
+	struct opener *o, *next;
+
+	for (o = TAILQ_FIRST(&openers); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, entry);
+		if (o->peer != p)
+			continue;
+		TAILQ_REMOVE(&openers, o, entry);
+		free(o);
+	}
+}
+
+void
+sessions_drop(struct child *c)
+{
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&c->b->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (s->child == c)
+			session_end(s);
+	}
+}
+
+struct child *
+session_child(struct session *s, const char **why)
+{
+	if (s->b->conf.instance == INSTANCE_SHARED)
+		return child_shared(s->b, why);
+	*why = "is being ended";
+	return s->child;
+}
+
+int
+session_others(const struct session *me, const char *uri)
+{
+	const struct session *s;
+
+	TAILQ_FOREACH (s, &me->b->sessions, entry)
+		if (s != me && strv_has(&s->uris, uri))
+			return 1;
+	return 0;
+}
+
+/* Each URI once; and the keeper hears that the lists may be others now. */
+void
+sessions_restore(struct child *c)
+{
+	static const char changed[] = "{\"jsonrpc\":\"2.0\",\"method\":"
+				      "\"notifications/tools/list_changed\"}";
+	struct json_buf b;
+	struct session *s, *before;
+	struct exchange *x;
+	uint32_t i;
+
+	if (c->b->conf.instance != INSTANCE_SHARED)
+		return;
+	TAILQ_FOREACH (s, &c->b->sessions, entry)
+		for (i = 0; i < s->uris.n; i++) {
+			TAILQ_FOREACH (before, &c->b->sessions, entry)
+				if (before == s ||
+				    strv_has(&before->uris, s->uris.v[i]))
+					break;
+			if (before != s)
+				continue;
+			memset(&b, 0, sizeof(b));
+			json_puts(&b, "{\"uri\":");
+			json_putstr(&b, s->uris.v[i]);
+			json_puts(&b, "}");
+			json_put(&b, "", 1);
+			if (!b.err)
+				(void)mux_own(c, "resources/subscribe", b.p);
+			json_buf_free(&b);
+		}
+	if (c->b->starts < 2)
+		return;
+	TAILQ_FOREACH (s, &c->b->sessions, entry)
+		TAILQ_FOREACH (x, &s->watchers, entry)
+			if (is_keeper(x->peer))
+				exchange_tell(x, changed, sizeof(changed) - 1,
+				    "", 0, "", 0);
+}
+
+void
+session_tick(struct sbackend *b, uint64_t now)
+{
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&b->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (!TAILQ_EMPTY(&s->watchers))
+			s->used = now;
+		else if (now - s->used >= IDLE_MAX)
+			session_end(s);
+	}
+}
