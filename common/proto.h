@@ -2,11 +2,9 @@
 #define PROTO_H
 
 /*
- * The whole contract between the processes of mcpgwd. An enum grouped by
- * channel, the payload named on each line; the payload structs; and one
- * description (struct msgdef) per struct, in proto.c.
- *
- * Unless said otherwise a request and its answer carry the same id (the
+ * The whole contract between the processes of mcpgwd: an enum by channel, the
+ * payload named on each line; the payload structs; one description per struct
+ * in proto.c and proto_conf.c. Unless said otherwise a request and its answer carry the same id (the
  * imsg's peerid), chosen by whoever asks, and every request is answered once.
  */
 #include <sys/types.h>
@@ -57,9 +55,7 @@ enum imsg_type {
 	M_LOGLEVEL, /* struct m_loglevel */
 	M_CTL, /* struct ctl_req, answered by M_CTL_ROW* M_CTL_END */
 	M_EXEC, /* struct m_exec: to nanny, its only message */
-
-	/* runner <-> master: stdio children. By backend id alone: no command,
-	 * path, argument or uid crosses. */
+	/* runner <-> master, by backend id alone: no command, path or uid */
 	M_SPAWN, /* struct m_spawn -> M_CHILD M_CHILD_LOG, or M_EXITED */
 	M_CHILD, /* struct m_child, and its standard input and output */
 	M_CHILD_LOG, /* struct m_child, and its standard error */
@@ -73,7 +69,6 @@ enum imsg_type {
 	M_CTL_ROW, /* struct ctl_row */
 	M_CTL_END, /* struct ctl_end */
 	M_IDLE, /* - : a draining worker has nothing left and exits */
-
 	/* worker <-> authd */
 	A_JOIN, /* - : worker asks; below follow in this order */
 	A_SIGNKEY, /* struct a_signkey: a key to verify with */
@@ -128,9 +123,8 @@ enum imsg_type {
 	K_NOPIPE, /* - : there is no such worker */
 	K_RELAY, /* struct k_relay: to another worker, or to all */
 
-	/* worker and keeper <-> runner. Ids are those of whoever asks; N_OPEN
-	 * is one exchange and N_SEND is one: N_MESSAGE*, N_DONE. A body over
-	 * N_INLINE comes as a sealed memfd in the variant with FD. */
+	/* worker and keeper <-> runner; a body over N_INLINE comes as a sealed
+	 * memfd in the variant with FD */
 	N_OPEN, /* struct n_open -> N_OPENED: a session with a stdio child */
 	N_OPENED, /* struct n_opened */
 	N_SEND, /* struct n_send -> N_MESSAGE* N_DONE */
@@ -287,8 +281,7 @@ struct m_exec {
 	uint32_t cpu; /* s; 0: no limit */
 };
 
-/* What a listener shows. worker -c gets one of each pair there is, and of each
- * ca of a backend: then with an empty key. */
+/* What a listener shows; to worker -c also each ca, with an empty key. */
 struct conf_tls {
 	char *cert_at; /* "file:line: listen.tls.certificate", for messages */
 	char *key_at;
