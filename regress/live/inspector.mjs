@@ -1,6 +1,7 @@
 // Must be true 2 of the whole sessions: server-everything as the Inspector's
 // command line and mcp-remote see it through the gateway, compared with what
-// they see of it directly.
+// they see of it directly. Each of their requests goes to another worker than
+// the one before.
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { StdioClientTransport } from
@@ -12,6 +13,7 @@ import { connectOver, everythingSeen } from './lib/everything.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Client } from './lib/oauth.mjs';
 import { modules, node } from './lib/paths.mjs';
+import { Pins } from './lib/pin.mjs';
 
 // The command line reads the name of the package that it is a part of; so it
 // is given one.
@@ -61,8 +63,27 @@ const questions = [
 const still = (v) => JSON.parse(JSON.stringify(v)
     .replace(/\d{1,2}:\d\d:\d\d( [AP]M)?/g, 'TIME'));
 
+// The SDK forgets what to tell of progress when the answer comes, and takes up
+// the answer before the progress that was read from stdin with it; so progress
+// is compared as it came on stdin.
 const silent = (r) => r?.result?.progress === undefined ? r :
     { result: r.result.r };
+
+const told = ['elicitation/create', 'sampling/createMessage', 'roots/list',
+    'notifications/message', 'notifications/resources/updated'];
+
+// A list may change while the gateway still learns of a backend.
+const kinds = (all) => [...new Set(all.map(([m]) => m))]
+    .filter((m) => !/list_changed$/.test(m)).sort();
+
+// What seen are: {worker, method} of requests, in their order.
+function alternated(seen, least) {
+	ok(seen.length >= least, `${seen.length} requests`);
+	same(new Set(seen.map((s) => s.worker)).size, 2, 'workers');
+	for (let i = 1; i < seen.length; i++)
+		ok(seen[i].worker !== seen[i - 1].worker,
+		    'two requests on one worker in a row');
+}
 
 async function remote(url, args = []) {
 	const dir = tmp();
@@ -76,6 +97,13 @@ async function remote(url, args = []) {
 	});
 	const seen = await connectOver('SDK 1.x', transport);
 	later(() => seen.client.close());
+	seen.progress = [];
+	const { onmessage } = transport;
+	transport.onmessage = (m, ...rest) => {
+		if (m.method === 'notifications/progress')
+			seen.progress.push(m.params);
+		return onmessage(m, ...rest);
+	};
 	return seen;
 }
 
@@ -93,24 +121,33 @@ run('inspector', async () => {
 			'/held/mcp': { backends: ['every'], prefix: 'none' },
 		},
 	} });
-	const open = `${gw.base}/bare/mcp`, held = `${gw.base}/held/mcp`;
+	const requests = [];
+	const base = await new Pins(gw.base).proxy(requests);
+	const open = `${base}/bare/mcp`, held = `${base}/held/mcp`;
+	const { tokens } = await Client.signIn(gw,
+	    { resource: `${gw.base}/held/mcp` });
+	const bearer = `Authorization: Bearer ${tokens.access_token}`;
 	for (const args of questions)
 		await test(`INSPECTOR ${args.slice(1).join(' ')}`, async () => {
-			const [want, got] = await Promise.all([
-				inspect(cli, beside.url, args), inspect(cli, open, args)]);
-			alike(still(got), still(want), 'what it prints');
+			requests.length = 0;
+			const want = await inspect(cli, beside.url, args);
+			alike(still(await inspect(cli, open, args)), still(want),
+			    'what it prints');
+			alike(still(await inspect(cli, held, [...args, '--header',
+			    bearer])), still(want), 'what it prints with a token');
+			alternated(requests, 6);
 		});
-	const { tokens } = await Client.signIn(gw, { resource: held });
-	const bearer = `Authorization: Bearer ${tokens.access_token}`;
-	await test('INSPECTOR with a token', async () => {
-		const got = await inspect(cli, held, ['--method', 'tools/list',
-		    '--header', bearer]);
-		ok(got.tools.length > 5, `${got.tools.length} tools`);
+	await test('INSPECTOR with a wrong token is refused', async () => {
+		const why = await inspect(cli, held, ['--method', 'tools/list',
+		    '--header', `${bearer}x`]).then(() => 'let in',
+		    (e) => e.message);
+		ok(/401|unauthorized|invalid_token/i.test(why), why);
 	});
 	for (const [what, url, args] of [['open', open, []],
 	    ['with a token', held, ['--header', bearer]]])
 		await test(`MCP-REMOTE ${what}: everything as seen directly`,
 		    async () => {
+			requests.length = 0;
 			const direct = await remote(beside.url);
 			const gated = await remote(url, args);
 			await sleep(600);
@@ -118,12 +155,17 @@ run('inspector', async () => {
 				everythingSeen('SDK 1.x', direct),
 				everythingSeen('SDK 1.x', gated)]);
 			same(got.map((g) => g[0]), want.map((w) => w[0]), 'steps');
-			for (const [i, [step, r, told]] of want.entries()) {
-				// mcp-remote drops progress that comes in one piece with
-				// the answer.
+			for (const [i, [step, r, t]] of want.entries()) {
 				alike(silent(got[i][1]), silent(r), `${step}: result`);
-				alike(got[i][2], told, `${step}: asked and told`);
+				alike(got[i][2], t, `${step}: asked and told`);
 			}
+			same(kinds(gated.told), kinds(direct.told),
+			    'kinds of messages');
+			for (const m of told)
+				ok(kinds(gated.told).includes(m), `no ${m}`);
+			same(direct.progress.length, 4, 'progress directly');
+			alike(gated.progress, direct.progress, 'progress');
+			alternated(requests, 40);
 		}, { timeout: 90_000 });
 	// The clients of mcp-remote are still there, and come back for their
 	// streams as long as somebody answers.

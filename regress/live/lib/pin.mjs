@@ -3,7 +3,7 @@
 // whoever wants that worker next.
 import http from 'node:http';
 import { Readable } from 'node:stream';
-import { later } from './harness.mjs';
+import { freePort, later } from './harness.mjs';
 import { request } from './mcp.mjs';
 
 const FRESH = 8000; // ms; the gateway closes idle connections after 15 s
@@ -62,20 +62,71 @@ export class Pins {
 			p.agent.destroy();
 	}
 
-	// fetch() that sends each request to another worker than the one before.
-	fetch(seen = []) {
+	// A function that gives connections, each to another worker than the one
+	// before.
+	#others() {
 		let last;
-		return async (url, init = {}) => {
+		return async () => {
 			// Asked when its turn has come: another request may have
 			// been before this one meanwhile.
 			const pin = await this.get((w) => w !== last);
 			last = pin.worker;
+			return pin;
+		};
+	}
+
+	// fetch() that sends each request to another worker than the one before.
+	fetch(seen = []) {
+		const other = this.#others();
+		return async (url, init = {}) => {
+			const pin = await other();
 			seen.push({ worker: pin.worker, method: init.method ?? 'GET',
 			    body: String(init.body ?? '') });
 			return fetchOn(pin.agent, url, init);
 		};
 	}
+
+	// The same for a program whose fetch() can not be given: the address of a
+	// proxy on loopback that passes everything as it came.
+	async proxy(seen = []) {
+		const other = this.#others();
+		const to = new URL(this.base);
+		const server = http.createServer(async (req, res) => {
+			const pin = await other().catch(() => undefined);
+			if (pin === undefined || res.destroyed) {
+				pin?.agent.destroy();
+				res.destroy();
+				return;
+			}
+			seen.push({ worker: pin.worker, method: req.method });
+			const up = http.request({ host: to.hostname, port: to.port,
+			    method: req.method, path: req.url, setHost: false,
+			    headers: passed(req.rawHeaders), agent: pin.agent },
+			(answer) => {
+				res.writeHead(answer.statusCode,
+				    passed(answer.rawHeaders));
+				res.flushHeaders();
+				answer.pipe(res);
+				answer.on('error', () => res.destroy());
+			});
+			up.on('error', () => res.destroy());
+			res.on('close', () => pin.agent.destroy());
+			req.pipe(up);
+		});
+		const port = await freePort();
+		await new Promise((r) => server.listen(port, '127.0.0.1', r));
+		later(() => {
+			server.closeAllConnections();
+			return new Promise((r) => server.close(r));
+		});
+		return `http://127.0.0.1:${port}`;
+	}
 }
+
+const hop = /^(connection|transfer-encoding|keep-alive)$/i;
+
+// Headers as they came, but for those of the connection.
+export const passed = (raw) => raw.filter((_, i) => !hop.test(raw[i - i % 2]));
 
 // What fetch() does, on the connection of an agent.
 export function fetchOn(agent, url, init) {

@@ -2,9 +2,7 @@
 // JSON-RPC message, by direction.
 import http from 'node:http';
 import { freePort, later } from './harness.mjs';
-
-const hop = /^(connection|transfer-encoding|keep-alive)$/i;
-const passed = (raw) => raw.filter((_, i) => !hop.test(raw[i - i % 2]));
+import { passed } from './pin.mjs';
 
 // The data of the events of a stream, as they come.
 function events(emit) {
