@@ -73,15 +73,24 @@ function official(revision) {
 	return compiled.get(revision);
 }
 
-function wrong(m, asked, revision) {
+// An error with an HTTP status of its own may have no id: so the text of every
+// revision, and the schema since 2025-11-25.
+function framed(m, revision, status) {
+	const bare = m.error !== undefined && m.id === undefined &&
+	    status >= 400 && revision < '2025-11-25';
+	return official(revision)('JSONRPCMessage', bare ? { ...m, id: 0 } : m);
+}
+
+function wrong(m, asked, revision, status) {
 	const name = kind(m, asked);
 	if (/undefined/.test(name))
 		return `unknown: ${m.method ?? asked}`;
 	const envelope = types.JSONRPCMessageSchema.safeParse(m);
 	if (!envelope.success)
 		return `envelope: ${envelope.error.message}`;
-	if (name === 'error')
-		return undefined;
+	const why = framed(m, revision, status);
+	if (why !== undefined || name === 'error')
+		return why;
 	const value = m.method === undefined ? m.result : m;
 	const schema = types[`${name}Schema`];
 	const r = schema.safeParse(value);
@@ -100,12 +109,12 @@ function check(what, sent, heard, revisionOf) {
 		if (m.method === 'initialize')
 			asked.set(`init ${JSON.stringify(m.id)}`, m.method);
 	const seen = {}, bad = [];
-	for (const [m, s] of sent) {
+	for (const [m, s, status] of sent) {
 		const method = m.result?.protocolVersion ? 'initialize' :
 		    asked.get(`${s} ${JSON.stringify(m.id)}`);
 		const name = kind(m, method);
 		seen[name] = (seen[name] ?? 0) + 1;
-		const why = wrong(m, method, revisionOf(s));
+		const why = wrong(m, method, revisionOf(s), status);
 		if (why !== undefined)
 			bad.push(`${why.replace(/\s+/g, ' ')}: ${
 			    clip(JSON.stringify(m), 300)}`);
@@ -156,6 +165,21 @@ async function older(url) {
 			same(r.status, 200, r.text);
 			same(messages(r).map((m) => [m.id, m.result]).sort(),
 			    [['b1', {}], ['b2', {}]], 'answers');
+		});
+		await test(`SCHEMA ${version}: errors`, async () => {
+			const ping = { jsonrpc: '2.0', id: 'e', method: 'ping' };
+			for (const [message, headers, status, id] of [
+			    [{ ...ping, id: null }, {}, 400],
+			    [{ ...ping, method: 7 }, {}, 400, 'e'],
+			    [{ ...ping, method: 'no/such' }, {}, 200, 'e'],
+			    [{ ...ping, method: 'tools/call' }, {}, 200, 'e'],
+			    [ping, { 'mcp-session-id': 'unknown' }, 404, 'e']]) {
+				const r = await mcp.send(message, headers);
+				const what = JSON.stringify([message, headers]);
+				same(r.status, status, what);
+				const [m] = messages(r);
+				ok(m.error && m.id === id, `${what}: ${r.text}`);
+			}
 		});
 	}
 }

@@ -24,13 +24,13 @@ function events(emit) {
 }
 
 // {url, up, down}: up are the messages toward the target, down those from it,
-// each [message, session id].
+// each [message, session id, HTTP status].
 export async function tap(target) {
 	const to = new URL(target);
 	const up = [], down = [];
-	const keep = (list, text, session) => {
+	const keep = (list, text, session, status) => {
 		for (const m of [JSON.parse(text)].flat())
-			list.push([m, session]);
+			list.push([m, session, status]);
 	};
 	const server = http.createServer((req, res) => {
 		const parts = [];
@@ -48,7 +48,9 @@ export async function tap(target) {
 				    r.headers['mcp-session-id'];
 				const type = r.headers['content-type'] ?? '';
 				const whole = [];
-				const event = events((t) => keep(down, t, session));
+				const status = r.statusCode;
+				const event = events((t) => keep(down, t, session,
+				    status));
 				res.writeHead(r.statusCode, passed(r.rawHeaders));
 				res.flushHeaders();
 				r.on('data', (d) => {
@@ -61,7 +63,7 @@ export async function tap(target) {
 				r.on('end', () => {
 					if (whole.length > 0 && /json/.test(type))
 						keep(down, Buffer.concat(whole).toString(),
-						    session);
+						    session, status);
 					res.end();
 				});
 				r.on('error', () => res.destroy());
