@@ -360,12 +360,16 @@ async function backends(gw, bearer, b) {
 		const mcp = await new Mcp(`${gw.secure}/mcp`, { token: bearer,
 		    agent: agent() }).open();
 		for (const name of ['secure', 'ip', 'mutual']) {
-			const r = await mcp.tool(`${name}_echo`, { nonce: name });
-			same(JSON.parse(r.content[0].text).nonce, name, name);
+			// Connections are new each time; whose they are the
+			// kernel decides.
+			mcp.workers.clear();
+			for (let i = 0; i < 200 && mcp.workers.size < 2; i++) {
+				const r = await mcp.tool(`${name}_echo`,
+				    { nonce: name });
+				same(JSON.parse(r.content[0].text).nonce, name, name);
+			}
+			same(mcp.workers.size, 2, `workers that reached ${name}`);
 		}
-		for (let i = 0; i < 200 && mcp.workers.size < 2; i++)
-			await mcp.tool('secure_echo', { nonce: 'again' });
-		ok(mcp.workers.size > 1, 'one worker did it all');
 	});
 	await test(`MBT-6 a backend whose certificate goes bad says so (${
 	    gw.mode})`, async () => {
