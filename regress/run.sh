@@ -30,7 +30,8 @@ head1() { printf '\n## %s\n' "$1"; }
 # A command that prints cases. It runs in the background, so that a signal
 # reaches us at once; its output is shown as it comes, and counted.
 count() {
-	"$@" >"$log.out" 2>&1 &
+	: >"$log.out"
+	"$@" >>"$log.out" 2>&1 &
 	children=$!
 	tail -n +1 -f --pid="$children" "$log.out" &
 	wait "$children"
