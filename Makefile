@@ -164,11 +164,14 @@ $(NPM)/.done: regress/npm/package.json regress/npm/package-lock.json
 
 # ---- the two commands of the README ----
 
+# Each of its servers has a user of its own (root only).
+DEMOUSERS	= _mcpevery _mcpfiles _mcpmemory _mcpthinking
+
 run:
 	@sh etc/deps.sh run
 	@echo "mcpgwd: building into $(OBJ)"
 	@$(MAKE) -s --no-print-directory -j$$(nproc) all $(NPM)/.done
-	@sh etc/users.sh
+	@sh etc/users.sh $(DEMOUSERS)
 	@OBJ=$(OBJ) MCPGW_NPM=$(NPM) exec $(NODE) etc/demo/run.mjs
 
 # ONLY="unit live" and LIVE="http oauth" choose; SANITIZE=1 builds with

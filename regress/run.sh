@@ -127,7 +127,7 @@ fuzz1() {
 
 live() {
 	head1 live
-	sh etc/users.sh
+	sh etc/users.sh _mcpevery _mcpfiles _mcpmemory _mcpthinking
 	node="$npm/node_modules/.bin/node"
 	files=
 	for t in ${LIVE:-$(ls regress/live/*.mjs | sed 's/.*\///; s/\.mjs//')}

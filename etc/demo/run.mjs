@@ -1,11 +1,11 @@
-// make run: two real MCP servers and mcpgwd in front of them, on this machine
-// only, until Ctrl-C. Environment: OBJ, MCPGW_NPM, PORT (4444), ISSUER,
+// make run: mcpgwd with four real MCP servers from npm as its children, on this
+// machine only, until Ctrl-C. Environment: OBJ, MCPGW_NPM, PORT (4444), ISSUER,
 // PASSWORD.
 import {
-	appendFileSync, chmodSync, copyFileSync, cpSync, mkdirSync,
-	mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync,
+	appendFileSync, chmodSync, chownSync, copyFileSync, cpSync, mkdirSync,
+	mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -35,8 +35,7 @@ async function stop(status) {
 	if (stopping)
 		return;
 	stopping = true;
-	// mcpgwd first, so that it does not see its backends die.
-	for (const c of [...children].reverse())
+	for (const c of children)
 		await end(c);
 	if (dir)
 		rmSync(dir, { recursive: true, force: true });
@@ -90,14 +89,6 @@ function canListen(p) {
 	});
 }
 
-async function freePort() {
-	for (;;) {
-		const p = 10_000 + Math.floor(Math.random() * 22_000);
-		if (p !== port && await canListen(p) === undefined)
-			return p;
-	}
-}
-
 async function answers(url, want) {
 	const end = Date.now() + 30_000;
 	while (!stopping && Date.now() < end) {
@@ -114,20 +105,16 @@ async function answers(url, want) {
 	return false;
 }
 
-// As root the servers run as nobody, and everything they and mcpgwd's
-// processes read is put where they can read it.
+// As root every server runs as a user of its own, and everything they and
+// mcpgwd's processes read is put where they can read it.
 function stage() {
 	dir = mkdtempSync(join(tmpdir(), 'mcpgwd-run-'));
 	chmodSync(dir, 0o755);
 	mkdirSync(`${dir}/libexec`);
-	for (const p of ['mcpgwd', 'worker', 'authd', 'mcpgwctl']) {
+	for (const p of ['mcpgwd', 'worker', 'authd', 'runner', 'nanny',
+	    'mcpgwctl']) {
 		copyFileSync(`${obj}/${p}`, `${dir}/libexec/${p}`);
 		chmodSync(`${dir}/libexec/${p}`, 0o755);
-	}
-	mkdirSync(`${dir}/servers`);
-	for (const f of readdirSync(here)) {
-		copyFileSync(join(here, f), `${dir}/servers/${f}`);
-		chmodSync(`${dir}/servers/${f}`, 0o644);
 	}
 	const readable = !isRoot || spawnSync(`${modules}/.bin/node`, ['-e', ''],
 	    { cwd: '/', ...nobody }).status === 0;
@@ -138,17 +125,36 @@ function stage() {
 		    { recursive: true, verbatimSymlinks: true });
 }
 
-async function server(name, args) {
-	const p = await freePort();
-	start(name, `${dir}/node_modules/.bin/node`, args, {
-		env: { PATH: '/usr/bin:/bin', HOME: '/nonexistent',
-		    PORT: String(p) },
-		...(isRoot && nobody),
-	});
-	const url = `http://127.0.0.1:${p}/mcp`;
-	if (!await answers(url, (s) => s < 500))
-		fail(`${name} does not answer at ${url}`);
-	return url;
+// The servers, run by path: npx would take 190 ms more at each start.
+function servers() {
+	const of = (name) => join(realpathSync(`${dir}/node_modules`),
+	    '@modelcontextprotocol', name, 'dist/index.js');
+	const files = `${dir}/files`;
+	mkdirSync(files, { mode: 0o755 });
+	writeFileSync(`${files}/hello.txt`, 'This file is yours to change.\n');
+	if (isRoot) {
+		const id = (o) => Number(execFileSync('id', [o, '_mcpfiles']));
+		for (const f of [files, `${files}/hello.txt`])
+			chownSync(f, id('-u'), id('-g'));
+	}
+	return {
+		every: { command: [of('server-everything'), 'stdio'] },
+		files: { command: [of('server-filesystem'), files],
+		    write: [files] },
+		memory: { command: [of('server-memory')],
+		    env: { MEMORY_FILE_PATH: '$STATE/memory.jsonl' } },
+		thinking: { command: [of('server-sequential-thinking')] },
+	};
+}
+
+// A backend's lines, its values as JSON, which is YAML.
+function backend(name, keys) {
+	const node = realpathSync(`${dir}/node_modules/.bin/node`);
+	const all = { ...keys, command: [node, ...keys.command],
+	    read: [realpathSync(`${dir}/node_modules`), `${dir}/node_modules`],
+	    ...(isRoot && { user: `_mcp${name}` }) };
+	return [`  ${name}:`, ...Object.entries(all).map(([k, v]) =>
+	    `    ${k}: ${JSON.stringify(v)}`)];
 }
 
 function config(backends) {
@@ -164,8 +170,8 @@ function config(backends) {
 		`  password: ${JSON.stringify(password)}`,
 		...(tunnel ? ['trusted_proxies: [127.0.0.1/32]'] : []),
 		'backends:',
-		...Object.entries(backends).flatMap(([name, url]) =>
-		    [`  ${name}:`, `    url: ${url}`]),
+		...Object.entries(backends).flatMap(([name, keys]) =>
+		    backend(name, keys)),
 	];
 	const file = `${dir}/mcpgwd.conf`;
 	writeFileSync(file, lines.join('\n') + '\n', { mode: 0o600 });
@@ -177,7 +183,8 @@ function banner() {
 	const local = `http://localhost:${port}`;
 	const pub = issuer.startsWith('https:');
 	console.log(`
-mcpgwd is running${isRoot ? '' : ' (not root)'}, in front of two MCP servers: every, notes
+mcpgwd is running${isRoot ? '' : ' (not root)'}, with four MCP servers: every, files,
+memory, thinking
 
   address    ${issuer}/mcp
   password   ${password}      (name: owner)
@@ -228,12 +235,7 @@ async function main() {
 		    `port ${port} is taken; choose another: make run PORT=4445` :
 		    `cannot listen on 127.0.0.1:${port}: ${busy}`);
 	stage();
-	const servers = `${dir}/servers`;
-	const every = await server('server-everything', ['--require',
-	    `${servers}/loopback.cjs`, `${dir}/node_modules/@modelcontextprotocol/` +
-	    'server-everything/dist/index.js', 'streamableHttp']);
-	const notes = await server('notes', [`${servers}/notes.mjs`]);
-	const file = config({ every, notes });
+	const file = config(servers());
 	if (stopping)
 		return undefined;
 	start('mcpgwd', `${dir}/libexec/mcpgwd`,

@@ -28,9 +28,11 @@ async function serves(signal) {
 	const mcp = await new Mcp(`${base}/mcp`,
 	    { token: c.tokens.access_token }).open();
 	const tools = (await mcp.list('tools/list', 'tools')).map((t) => t.name);
-	for (const t of ['every_echo', 'every_get-sum', 'notes_add',
-	    'notes_search'])
+	for (const t of ['every_echo', 'every_get-sum', 'files_read_text_file',
+	    'memory_read_graph', 'thinking_sequentialthinking'])
 		ok(tools.includes(t), `${t} among ${tools}`);
+	const hello = await mcp.tool('files_list_allowed_directories', {});
+	ok(/files$/m.test(hello.content[0].text), JSON.stringify(hello));
 	for (const url of text.match(/curl (http\S+)/g))
 		same((await fetch(url.slice(5))).status, 200, url);
 	const log = text.match(/The log is (\S+)\./)[1];
@@ -46,7 +48,7 @@ async function serves(signal) {
 }
 
 run('demo', async () => {
-	await test('make run serves two servers; Ctrl-C stops it all', () =>
+	await test('make run serves four servers; Ctrl-C stops it all', () =>
 	    serves('SIGINT'), { timeout: 90_000 });
 	await test('make run and SIGTERM', () => serves('SIGTERM'),
 	    { timeout: 90_000 });
