@@ -350,6 +350,8 @@ int revoke_add(uint8_t kind, const uint8_t id[ID_LEN], int64_t until);
 /* In a request: reads the counters, at start and after a failed commit. */
 int revoke_load(void);
 void revoke_req_begin(void);
+/* The request is to be answered once workers know of all there is. */
+void revoke_wait(void);
 /* What workers must know before this request is answered: a number, or 0. */
 uint64_t revoke_req_end(int keep);
 /* The turn's revocations are durable and are pushed, or never happened. */

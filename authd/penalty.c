@@ -17,7 +17,8 @@
 #include "compat.h"
 #include "log.h"
 
-#define ENTRIES_MAX 16384
+#define ENTRIES_MAX 16384 /* of each kind */
+#define LOOK_AT     32 /* of the oldest, when one has to go */
 #define BUCKETS     4096
 #define CAP         600 /* no penalty is longer */
 #define FREE_OF     15 /* what may add up before one has to wait */
@@ -25,25 +26,29 @@
 #define STEP_USER   30 /* largest step of a user, whom others must not lock out */
 #define KEY_LEN     16
 
-enum kind { K_ADDR, K_USER, K_WINDOW };
+enum kind { K_ADDR, K_USER, K_WINDOW, KINDS = K_WINDOW + WIN_COUNT };
 
 struct entry {
 	TAILQ_ENTRY(entry) age;
 	LIST_ENTRY(entry) chain;
+	int kind;
 	uint8_t key[KEY_LEN];
 	uint64_t until; /* the penalty, or the end of the window */
 	uint64_t last;
 	uint32_t count;
 };
 
-static TAILQ_HEAD(, entry) ages = TAILQ_HEAD_INITIALIZER(ages);
+/* Each kind has room of its own: what is cheap to fill can not push out what
+ * keeps somebody from guessing. */
+static TAILQ_HEAD(, entry) ages[KINDS];
 static LIST_HEAD(, entry) buckets[BUCKETS];
-static size_t nentries;
+static size_t nentries[KINDS];
 static int loopback_said;
 
 static void make_key(uint8_t[KEY_LEN], int, const char *);
 static struct entry *find(const uint8_t[KEY_LEN]);
-static struct entry *obtain(const uint8_t[KEY_LEN]);
+static struct entry *obtain(int, const uint8_t[KEY_LEN]);
+static void make_room(int);
 
 int
 addr_is_loopback(const char *addr)
@@ -111,36 +116,59 @@ find(const uint8_t key[KEY_LEN])
 static void
 drop(struct entry *e)
 {
-	TAILQ_REMOVE(&ages, e, age);
+	TAILQ_REMOVE(&ages[e->kind], e, age);
 	LIST_REMOVE(e, chain);
+	nentries[e->kind]--;
 	free(e);
-	nentries--;
+}
+
+/* Of those that were touched longest ago the one that ends first. */
+static void
+make_room(int kind)
+{
+	struct entry *e, *first = NULL;
+	int n = 0;
+
+	TAILQ_FOREACH (e, &ages[kind], age) {
+		if (n++ == LOOK_AT)
+			break;
+		if (first == NULL || e->until < first->until)
+			first = e;
+	}
+	if (first != NULL)
+		drop(first);
 }
 
 static struct entry *
-obtain(const uint8_t key[KEY_LEN])
+obtain(int kind, const uint8_t key[KEY_LEN])
 {
 	struct entry *e;
 
+	if (ages[kind].tqh_last == NULL)
+		TAILQ_INIT(&ages[kind]);
 	if ((e = find(key)) == NULL) {
-		if (nentries == ENTRIES_MAX)
-			drop(TAILQ_FIRST(&ages));
+		if (nentries[kind] == ENTRIES_MAX)
+			make_room(kind);
 		e = xcalloc(1, sizeof(*e));
+		e->kind = kind;
 		memcpy(e->key, key, KEY_LEN);
 		LIST_INSERT_HEAD(&buckets[bucket(key)], e, chain);
-		nentries++;
+		nentries[kind]++;
 	} else {
-		TAILQ_REMOVE(&ages, e, age);
+		TAILQ_REMOVE(&ages[kind], e, age);
 	}
-	TAILQ_INSERT_TAIL(&ages, e, age);
+	TAILQ_INSERT_TAIL(&ages[kind], e, age);
 	return e;
 }
 
 void
 penalty_reset(void)
 {
-	while (!TAILQ_EMPTY(&ages))
-		drop(TAILQ_FIRST(&ages));
+	int k;
+
+	for (k = 0; k < KINDS; k++)
+		while (!TAILQ_EMPTY(&ages[k]))
+			drop(TAILQ_FIRST(&ages[k]));
 	loopback_said = 0;
 }
 
@@ -175,7 +203,7 @@ add_one(int kind, const char *text)
 	struct entry *e;
 
 	make_key(key, kind, text);
-	e = obtain(key);
+	e = obtain(kind, key);
 	if (now > e->last + CAP)
 		e->count = 0;
 	e->last = now;
@@ -238,7 +266,7 @@ window_add(enum window w, const char *addr, uint32_t seconds)
 	if (seconds == 0 || unlimited(addr))
 		return;
 	make_key(key, K_WINDOW + (int)w, addr);
-	e = obtain(key);
+	e = obtain(K_WINDOW + (int)w, key);
 	if (e->until <= now) {
 		e->until = now + seconds;
 		e->count = 0;

@@ -145,6 +145,12 @@ revoke_req_begin(void)
 	found = 0;
 }
 
+void
+revoke_wait(void)
+{
+	found = newest;
+}
+
 uint64_t
 revoke_req_end(int keep)
 {

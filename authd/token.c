@@ -150,7 +150,8 @@ token_revoke_access(const char *token, const char *client)
 	return r;
 }
 
-/* RFC 7009: what is unknown, or another client's, is no error. */
+/* RFC 7009: what is unknown, or another client's, is no error. What is unknown
+ * may have been revoked a moment ago: then every worker must know. */
 static enum verdict
 revoke_it(const char *token, const char *client)
 {
@@ -162,9 +163,12 @@ revoke_it(const char *token, const char *client)
 
 	if ((r = refresh_parse(token, gid, &n, &g)) == -1)
 		return J_DROP;
-	if (r == 0)
-		return token_revoke_access(token, client) == 1 ? J_KEEP
-							       : J_DROP;
+	if (r == 0) {
+		if (token_revoke_access(token, client) == 1)
+			return J_KEEP;
+		revoke_wait();
+		return J_DROP;
+	}
 	if (strcmp(g.client_id, client) == 0 && grant_revoke(gid) == 1)
 		v = J_KEEP;
 	wire_free(&def_row_grant, &g);

@@ -88,6 +88,20 @@ bounded(void)
 	}
 	CHECK(penalty_check("192.0.2.77", OWNER) > 0);
 	penalty_reset();
+	/* Nor do failures of another kind, which cost no password hash, nor
+	 * guesses at endless other users. */
+	for (i = 0; i < 8; i++)
+		penalty_add("192.0.2.1", OWNER);
+	CHECK(penalty_check("192.0.2.77", OWNER) > 30);
+	for (i = 0; i < 20000; i++) {
+		snprintf(addr, sizeof(addr), "2001:db8:0:%x::1", i);
+		window_add(WIN_FAIL, addr, 3600);
+		window_add(WIN_REGISTER, addr, 3600);
+		penalty_add(addr, addr);
+	}
+	CHECK(penalty_check("192.0.2.77", OWNER) > 30);
+	CHECK(penalty_check("192.0.2.1", "other") > 30);
+	penalty_reset();
 }
 
 static int64_t wall = 1800000000;
