@@ -48,7 +48,7 @@ in_list(const char *const *list, const char *s, size_t len)
 const char *
 check_backend_name(const char *s)
 {
-	if (strlen(s) > 24 || strchr(LOWER, *s) == NULL ||
+	if (*s == '\0' || strlen(s) > 24 || strchr(LOWER, *s) == NULL ||
 	    !only(s, LOWER DIGIT "-"))
 		return "a backend's name is at most 24 of a-z, 0-9 and -, "
 		       "beginning with a letter";

@@ -343,6 +343,13 @@ finish(struct load *l)
 		    "%s is too long for a socket; set control", c->control);
 	if (c->password == NULL)
 		c->password = xstrdup("");
+	/* It is put in the place of $STATE, and what is printed reads back. */
+	if (strstr(c->state, "$STATE") != NULL) {
+		load_err(l, c->state_pos.file, c->state_pos.line, "state",
+		    "%s: $STATE is for backends; write the path itself",
+		    c->state);
+		return;
+	}
 	TAILQ_FOREACH (be, &c->backends, entry)
 		child_finish(c, be);
 	check_refs(l);

@@ -13,6 +13,7 @@
 #include "load.h"
 
 static size_t distance(const char *, const char *);
+static const struct keydef *find(const struct keydef *, const char *);
 static const char *nearest(const struct keydef *, const char *);
 static int number(const char *, const char **, uint64_t *);
 static const char *type_name(const struct node *);
@@ -88,17 +89,28 @@ distance(const char *a, const char *b)
 	return row[lb];
 }
 
+static const struct keydef *
+find(const struct keydef *d, const char *key)
+{
+	for (; d != NULL; d = d->arg)
+		for (; d->name != NULL; d++)
+			if (strcmp(d->name, key) == 0)
+				return d;
+	return NULL;
+}
+
 static const char *
 nearest(const struct keydef *defs, const char *key)
 {
 	const char *best = NULL;
 	size_t d, bestd = strlen(key) > 4 ? 3 : 2;
 
-	for (; defs->name != NULL; defs++)
-		if ((d = distance(defs->name, key)) < bestd) {
-			bestd = d;
-			best = defs->name;
-		}
+	for (; defs != NULL; defs = defs->arg)
+		for (; defs->name != NULL; defs++)
+			if ((d = distance(defs->name, key)) < bestd) {
+				bestd = d;
+				best = defs->name;
+			}
 	return best;
 }
 
@@ -113,15 +125,8 @@ keys_walk(struct load *l, const struct keydef *defs, const struct node *map,
 
 	TAILQ_FOREACH (kid, &map->kids, entry) {
 		keys_path(full, sizeof full, path, kid->key);
-		for (d = defs; d->name != NULL; d++)
-			if (strcmp(d->name, kid->key) == 0)
-				break;
-		/* One table goes on in another. */
-		for (; d->name == NULL && d->arg != NULL;)
-			for (d = d->arg; d->name != NULL; d++)
-				if (strcmp(d->name, kid->key) == 0)
-					break;
-		if (d->name == NULL) {
+		d = find(defs, kid->key);
+		if (d == NULL) {
 			near = nearest(defs, kid->key);
 			node_err(l, kid, full, "unknown key%s%s%s",
 			    near != NULL ? "; did you mean " : "",

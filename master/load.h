@@ -47,8 +47,8 @@ struct listcheck {
 	const char *(*ok)(const char *);
 };
 
-/* Walks a map by a table (which ends with a name of NULL). path is "" at the
- * top. Unknown keys and keys of later releases are reported. */
+/* Walks a map by a table; it ends with a name of NULL, and goes on in the table
+ * that arg then names, if any. path is "" at the top. Unknown keys and keys of later releases are reported. */
 void keys_walk(struct load *, const struct keydef *, const struct node *,
     const char *path, void *object);
 /* Joins "a" and "b" to "a.b" in dst. */

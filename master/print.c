@@ -10,6 +10,7 @@
 #define SAFE \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-"
 
+static uint32_t character(const unsigned char *, size_t *);
 static void put_str(FILE *, const char *);
 static void put_list(FILE *, const char *, const char *, const struct strv *);
 static void put_duration(FILE *, const char *, const char *, uint32_t);
@@ -25,11 +26,35 @@ static void put_reach(FILE *, const struct conf_be *);
 static void put_backend(FILE *, const struct conf_be *);
 static void put_endpoint(FILE *, const struct conf_ep *);
 
-/* Plain where that can not be misread, else in double quotes. */
+/* The character at p, which is UTF-8 as the parser gave it, and its bytes; a
+ * stray byte stands for itself. */
+static uint32_t
+character(const unsigned char *p, size_t *len)
+{
+	uint32_t c = *p;
+	size_t i, n;
+
+	n = c < 0xc0 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+	c &= n == 0 ? 0xff : 0x3fu >> n;
+	for (i = 1; i <= n; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			*len = 1;
+			return *p;
+		}
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	*len = n + 1;
+	return c;
+}
+
+/* Plain where that can not be misread, else in double quotes. What the parser
+ * would refuse or take for the end of a line is escaped. */
 static void
 put_str(FILE *f, const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c;
+	size_t len;
 
 	if (*s != '\0' && *s != '-' && *s != '.' &&
 	    s[strspn(s, SAFE)] == '\0') {
@@ -37,13 +62,17 @@ put_str(FILE *f, const char *s)
 		return;
 	}
 	putc('"', f);
-	for (; *p != '\0'; p++) {
-		if (*p == '"' || *p == '\\')
-			fprintf(f, "\\%c", *p);
-		else if (*p < ' ' || *p == 0x7f)
-			fprintf(f, "\\x%02x", *p);
+	for (; *p != '\0'; p += len) {
+		c = character(p, &len);
+		if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", (int)c);
+		else if (c < ' ' || (c >= 0x7f && c <= 0xa0))
+			fprintf(f, "\\x%02x", (unsigned int)c);
+		else if (c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+			 c == 0xfffe || c == 0xffff)
+			fprintf(f, "\\u%04x", (unsigned int)c);
 		else
-			putc(*p, f);
+			fwrite(p, 1, len, f);
 	}
 	putc('"', f);
 }

@@ -64,9 +64,9 @@ unit() {
 
 memory() {
 	head1 valgrind
-	# The sandbox test filters system calls valgrind itself needs.
+	# These filter system calls that valgrind itself needs.
 	for t in "$obj"/regress/unit/*_test; do
-		case $t in *sandbox_test|*priv_test) continue ;; esac
+		case $t in *sandbox_test|*priv_test|*nanny_test) continue ;; esac
 		[ -x "$t" ] && case1 "valgrind $(basename "$t" _test)" \
 		    valgrind -q --suppressions=regress/valgrind.supp \
 		    --error-exitcode=9 --leak-check=full \

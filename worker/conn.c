@@ -603,6 +603,10 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 		if (c->deadline != 0 && now >= c->deadline) {
 			if (c->state == CONN_HEAD && c->inlen > 0)
 				conn_refuse(c, 408);
+			else if (c->state == CONN_HEAD && !c->eof &&
+				 !c->s.handshake)
+				/* A request may be under way just now. */
+				conn_linger(c);
 			else
 				conn_abort(c);
 		}
@@ -629,8 +633,12 @@ conn_drain(int stop)
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->state == CONN_HEAD && c->inlen == 0 &&
-		    stream_queued(&c->s) == 0)
-			conn_abort(c);
+		    stream_queued(&c->s) == 0) {
+			if (c->eof || c->s.handshake)
+				conn_abort(c);
+			else
+				conn_linger(c);
+		}
 	}
 }
 

@@ -92,8 +92,7 @@ probe_start(struct backend *b, uint8_t class, const struct cat_entry *old,
 	if (p->timer == NULL)
 		goto fail;
 	if (session == NULL) {
-		p->hs = handshake_start(
-		    b, class, NULL, NULL, probe_opened, p);
+		p->hs = handshake_start(b, class, NULL, NULL, probe_opened, p);
 		if (p->hs == NULL)
 			goto fail;
 		return p;

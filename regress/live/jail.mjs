@@ -8,7 +8,8 @@ import { Mcp } from './lib/mcp.mjs';
 const status = (pid) => Object.fromEntries(
     readFileSync(`/proc/${pid}/status`, 'utf8').split('\n')
     .map((l) => l.split(/:\s+/)));
-const roles = ['worker', 'keeper', 'resolver', 'authd', 'hasher'];
+const roles = ['worker', 'keeper', 'resolver', 'authd', 'hasher',
+    'runner'];
 
 run('jail', async () => {
 	const backend = await echo();
@@ -47,7 +48,9 @@ run('jail', async () => {
 			await test('MBT-6 secrets and clients have different users',
 			    () => ok(uids.get('authd') !== uids.get('worker') &&
 			    uids.get('worker') === uids.get('keeper') &&
-			    uids.get('authd') === uids.get('hasher'),
+			    uids.get('authd') === uids.get('hasher') &&
+			    uids.get('runner') !== uids.get('worker') &&
+			    uids.get('runner') !== uids.get('authd'),
 			    [...uids].join(' ')));
 		await test(`nothing is left after SIGTERM (${mode})`,
 		    () => gw.stop());

@@ -359,6 +359,143 @@ defaults(void)
 	conf_free(c);
 }
 
+/* ---- stdio backends ---- */
+
+/* want: NULL, or part of the one error. */
+static struct conf *
+parse(const char *text, unsigned int flags, const char *want)
+{
+	struct strv errs = {NULL, 0};
+	struct conf *c;
+	int ok;
+
+	c = conf_parse("text", text, strlen(text), flags, &errs);
+	ok = want == NULL
+		 ? c != NULL
+		 : c == NULL && errs.n == 1 && strstr(errs.v[0], want) != NULL;
+	if (!ok)
+		complain(want != NULL ? want : text, &errs);
+	CHECK(ok);
+	strv_free(&errs);
+	return c;
+}
+
+static const char *
+env_of(const struct conf_child *h, const char *name)
+{
+	const struct kv *kv = h->x.env.p;
+	uint32_t i;
+
+	for (i = 0; i < h->x.env.n; i++)
+		if (strcmp(kv[i].name, name) == 0)
+			return kv[i].value;
+	return "(none)";
+}
+
+#define STDIO "state: /st\nbackends:\n  a: {command: "
+
+static void
+child_defaults(void)
+{
+	struct conf *c;
+	const struct conf_be *be;
+	const struct conf_child *h;
+
+	if ((c = parse(ISSUER STDIO "[cat, '']}\n", 0, NULL)) == NULL)
+		return;
+	be = TAILQ_FIRST(&c->backends);
+	h = &be->child;
+	CHECK(be->b.stdio == INSTANCE_SHARED && be->b.declare == 0);
+	CHECK(strcmp(be->b.url, "stdio") == 0 && be->b.port == 0);
+	CHECK(strcmp(h->s.name, "a") == 0 && h->s.instance == be->b.stdio);
+	CHECK(h->s.max_instances == 1 && h->s.idle == 1800);
+	CHECK(h->s.start_timeout == 30 && h->s.stop_timeout == 5);
+	CHECK(strcmp(h->x.name, "a") == 0 && h->x.argv.n == 2);
+	CHECK(*h->x.argv.v[0] == '/' && access(h->x.argv.v[0], X_OK) == 0);
+	CHECK(*h->x.argv.v[1] == '\0');
+	CHECK(strcmp(h->state, "/st-backends/a") == 0);
+	CHECK(strcmp(h->x.cwd, "/st-backends/a") == 0);
+	CHECK(strcmp(h->x.tmp, "/st-backends/a/tmp") == 0);
+	CHECK(h->x.env.n == 2);
+	CHECK(strcmp(env_of(h, "TMPDIR"), h->x.tmp) == 0);
+	CHECK(strcmp(env_of(h, "PATH"), "/usr/local/bin:/usr/bin:/bin") == 0);
+	CHECK(h->x.memory == 1ull << 30 && h->x.processes == 64);
+	CHECK(h->x.files == 256 && h->x.cpu == 0 && h->x.jit == 1);
+	CHECK(h->x.network == NETWORK_ANY);
+	CHECK(h->x.read.n == 0 && h->x.write.n == 0);
+	CHECK(!h->x.root && h->x.uid == 0 && h->x.gid == 0);
+	conf_free(c);
+}
+
+static void
+child_values(void)
+{
+	struct conf *c;
+	const struct conf_be *be;
+	const struct conf_child *h;
+	char *text;
+
+	/* state stands behind what it is put into. */
+	c = parse(ISSUER "backends:\n  a: {command: [/bin/cat, $STATE/x], "
+			 "instance: principal, memory: 64G, network: none, "
+			 "env: {A: 'x:$STATE:$STATE/y', PATH: /p, S: {env: "
+			 "MCPGWD_TEST}}, write: [$STATE/w]}\nstate: /st\n",
+	    0, NULL);
+	if (c != NULL) {
+		be = TAILQ_FIRST(&c->backends);
+		h = &be->child;
+		CHECK(h->s.max_instances == 16 && be->b.declare != 0);
+		CHECK(h->x.memory == 64ull << 30);
+		CHECK(h->x.network == NETWORK_NONE);
+		CHECK(strcmp(h->x.argv.v[1], "/st-backends/a/x") == 0);
+		CHECK(strcmp(h->x.write.v[0], "/st-backends/a/w") == 0);
+		CHECK(strcmp(env_of(h, "A"),
+			  "x:/st-backends/a:/st-backends/a/y") == 0);
+		CHECK(strcmp(env_of(h, "PATH"), "/p") == 0);
+		CHECK(strcmp(env_of(h, "S"), "swordfish swordfish") == 0);
+		text = print(c);
+		CHECK(strstr(text, "      S: (set)\n") != NULL);
+		CHECK(strstr(text, "      PATH: /p\n") != NULL);
+		CHECK(strstr(text, "swordfish") == NULL);
+		free(text);
+	}
+	conf_free(c);
+	c = parse(ISSUER STDIO "[no-such-program]}\n", CONF_NOSECRETS, NULL);
+	if (c != NULL)
+		CHECK(strcmp(TAILQ_FIRST(&c->backends)->child.x.argv.v[0],
+			  "/usr/bin/no-such-program") == 0);
+	conf_free(c);
+	/* What $STATE stands for counts. */
+	xasprintf(&text, ISSUER STDIO "[cat, '%01000d']}\n", 0);
+	memcpy(strstr(text, "'0") + 1, "$STATE$STATE$STATE", 18);
+	conf_free(parse(text, 0, NULL));
+	free(text);
+}
+
+static void
+child_users(void)
+{
+	struct conf *c;
+	const struct conf_child *h;
+
+	parse(ISSUER STDIO "[cat]}\n", CONF_ROOT, "backends.a: has no user");
+	c = parse(ISSUER STDIO "[cat], user: nobody}\n", CONF_ROOT, NULL);
+	if (c != NULL) {
+		h = &TAILQ_FIRST(&c->backends)->child;
+		CHECK(h->x.root == 1 && h->x.uid != 0 && h->x.gid != 0);
+		CHECK(h->x.groups.n >= 1 && strcmp(h->user, "nobody") == 0);
+	}
+	conf_free(c);
+	parse(ISSUER STDIO "[cat], user: nobody}\n"
+			   "  b: {command: [cat], user: nobody}\n",
+	    CONF_ROOT, "nobody is that of backend a already");
+	parse(ISSUER STDIO "[cat], user: root}\n", CONF_ROOT, "root is ");
+	parse(ISSUER STDIO "[cat], user: _mcpgw}\n", CONF_ROOT,
+	    "_mcpgw is a user of mcpgwd's own");
+	parse(ISSUER STDIO "[cat], user: _no_such_user}\n", CONF_ROOT,
+	    "useradd --system");
+}
+
 static void
 clean(void)
 {
@@ -395,6 +532,9 @@ main(int argc, char *argv[])
 	includes();
 	modes();
 	defaults();
+	child_defaults();
+	child_values();
+	child_users();
 	clean();
 	TEST_END();
 }

@@ -3,11 +3,13 @@
  * stands around it; a changed one (secrets included) gets a new one; none is
  * ever used twice.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../master/conf.h"
 #include "../../master/slice.h"
+#include "compat.h"
 #include "test.h"
 
 #define ISSUER "issuer: http://localhost:4444\n"
@@ -35,6 +37,136 @@ id_of(const struct conf *c, const char *name)
 		if (strcmp(be->b.name, name) == 0)
 			return be->b.id;
 	return 0;
+}
+
+/* ---- stdio backends ---- */
+
+#define STDIO                                                               \
+	"state: /st\nbackends: {u: {url: 'http://u/'}, a: {command: [cat, " \
+	"an-argument], env: {TOKEN: "
+#define A_TOKEN "a-token"
+
+/* What each role is sent, and nothing of what only nanny may know. */
+struct seen {
+	unsigned int backends, children;
+	uint32_t id; /* of the child */
+};
+
+static int
+holds(const uint8_t *data, size_t len, const char *s)
+{
+	size_t i, n = strlen(s);
+
+	for (i = 0; i + n <= len; i++)
+		if (memcmp(data + i, s, n) == 0)
+			return 1;
+	return 0;
+}
+
+static int
+look(void *arg, uint32_t type, const struct msgdef *def, const void *msg,
+    const struct conf_pos *pos, const char *name)
+{
+	static const char *const secrets[] = {
+	    "an-argument", "/cat", "TOKEN", A_TOKEN, "/st-backends"};
+	const struct conf_backend *b = msg;
+	const struct conf_stdio *s = msg;
+	struct seen *seen = arg;
+	uint8_t *data;
+	size_t len, i;
+
+	(void)pos, (void)name;
+	CHECK(type != M_EXEC);
+	if (type == M_CONF_BACKEND && b->stdio != 0)
+		seen->backends++;
+	if (type == M_CONF_STDIO) {
+		seen->children++;
+		seen->id = s->id;
+	}
+	data = wire_encode(def, msg, &len);
+	CHECK(data != NULL);
+	for (i = 0; data != NULL && i < sizeof secrets / sizeof secrets[0]; i++)
+		CHECK(!holds(data, len, secrets[i]));
+	free(data);
+	return 0;
+}
+
+static void
+children(void)
+{
+	struct conf *one, *same, *env, *secret, *other, *stop;
+	struct seen worker = {0, 0, 0}, keeper = {0, 0, 0}, runner = {0, 0, 0},
+		    authd = {0, 0, 0};
+	struct strv errs = {NULL, 0};
+	static const char with[] =
+	    ISSUER STDIO "{env: T_TOKEN}}, stop_timeout: 5s}}\n";
+
+	one = load(ISSUER STDIO A_TOKEN "}}}\n");
+	same = load(ISSUER STDIO A_TOKEN "}, stop_timeout: 5s}}\n");
+	env = load(ISSUER STDIO A_TOKEN "2}}}\n");
+	stop = load(ISSUER STDIO A_TOKEN "}, stop_timeout: 6s}}\n");
+	if (one == NULL || same == NULL || env == NULL || stop == NULL)
+		return;
+	CHECK(id_of(one, "a") != 0 && id_of(one, "a") == id_of(same, "a"));
+	CHECK(id_of(one, "a") != id_of(env, "a"));
+	CHECK(id_of(one, "a") != id_of(stop, "a"));
+	CHECK(id_of(one, "u") == id_of(env, "u"));
+
+	CHECK(slice_each(one, ROLE_WORKER, look, &worker) == 0);
+	CHECK(slice_each(one, ROLE_KEEPER, look, &keeper) == 0);
+	CHECK(slice_each(one, ROLE_RUNNER, look, &runner) == 0);
+	CHECK(slice_each(one, ROLE_AUTHD, look, &authd) == 0);
+	CHECK(worker.backends == 1 && worker.children == 0);
+	CHECK(keeper.backends == 1 && keeper.children == 0);
+	CHECK(runner.backends == 0 && runner.children == 1);
+	CHECK(runner.id == id_of(one, "a"));
+	CHECK(authd.backends == 0 && authd.children == 0);
+
+	/* Another secret behind the same name. */
+	CHECK(setenv("T_TOKEN", "1", 1) == 0);
+	secret = conf_parse("test", with, strlen(with), 0, &errs);
+	CHECK(setenv("T_TOKEN", "2", 1) == 0);
+	other = conf_parse("test", with, strlen(with), 0, &errs);
+	CHECK(secret != NULL && other != NULL);
+	if (secret != NULL && other != NULL) {
+		slice_ids(secret);
+		slice_ids(other);
+		CHECK(id_of(secret, "a") != id_of(other, "a"));
+		CHECK(id_of(secret, "u") == id_of(other, "u"));
+	}
+	strv_free(&errs);
+	conf_free(one);
+	conf_free(same);
+	conf_free(env);
+	conf_free(stop);
+	conf_free(secret);
+	conf_free(other);
+	slice_mark();
+	slice_sweep();
+}
+
+/* What is too large for one message is refused when it is loaded. */
+static void
+large(void)
+{
+	struct strv errs = {NULL, 0};
+	char *text, *p;
+	size_t i, n = 70 * 8100;
+
+	text = xcalloc(1, n + 1024);
+	p = text;
+	p += sprintf(p, ISSUER "backends:\n  a:\n    command: [cat");
+	for (i = 0; i < 62; i++)
+		p += sprintf(p, ", %07900d", 0);
+	sprintf(p,
+	    "]\n    env: {A: %07900d, B: %07900d, C: %07900d, "
+	    "D: %07900d, E: %07900d}\n",
+	    0, 0, 0, 0, 0);
+	CHECK(conf_parse("test", text, strlen(text), CONF_NOSECRETS, &errs) ==
+	      NULL);
+	CHECK(errs.n == 1 && strstr(errs.v[0], "is too long") != NULL);
+	strv_free(&errs);
+	free(text);
 }
 
 /* Listeners with the same pair share one message; worker -c is sent whatever
@@ -139,5 +271,7 @@ main(void)
 	slice_mark();
 	slice_sweep();
 	certificates();
+	children();
+	large();
 	TEST_END();
 }

@@ -143,7 +143,8 @@ export class Gateway {
 		const title = { worker: /^worker: \d+$/,
 		    keeper: /^worker: keeper$/, resolver: /^worker: resolver$/,
 		    authd: /^authd: authorization$/,
-		    hasher: /^authd: password hasher$/ }[role];
+		    hasher: /^authd: password hasher$/,
+		    runner: /^runner: stdio servers$/ }[role];
 		return this.processes().filter((p) => title.test(p.args[0]))
 		    .map((p) => p.pid);
 	}
@@ -169,6 +170,11 @@ export class Gateway {
 			throw new Error(`left behind: ${left.length} processes`);
 		});
 		ok(!killed, `mcpgwd did not end within ${grace} ms of SIGTERM`);
+		// What a sanitizer or the sandbox ended was started again.
+		const bad = this.output.match(new RegExp('.*(AddressSanitizer|' +
+		    'runtime error: |\\(process \\d+\\) was killed by signal ' +
+		    '(?!9\\b)).*'));
+		ok(bad === null, bad?.[0]);
 	}
 
 	async restart() {
