@@ -13,13 +13,24 @@
 
 #include "compat.h"
 #include "load.h"
+#include "log.h"
 
 #define MINUTE     60u
 #define DAY        86400u
 #define ARGS_MAX   64
 #define ENV_MAX    100
 #define GROUPS_MAX 64
-#define GIB        (1024ull * 1024 * 1024)
+#define MEMORY_MIN (16ull << 20)
+#define MEMORY_MAX (64ull << 30)
+#define GIB        (1ull << 30)
+
+/* What the messages carry, so that what loads is also what can be printed and
+ * read back after $STATE has been put in. */
+#define TEXT_LEN 8192 /* an argument, the value of a variable */
+#define PATH_LEN 1024
+
+#define STATE     "$STATE"
+#define STATE_LEN (sizeof(STATE) - 1)
 
 static void set_command(struct load *, const struct node *, const char *,
     void *, const struct keydef *);
@@ -37,9 +48,11 @@ static void set_memory(struct load *, const struct node *, const char *, void *,
     const struct keydef *);
 static const char *check_dir(const char *);
 static char *lookup(const char *);
+static int env_ours(const char *);
 static const struct kv *env_find(const struct m_exec *, const char *);
 static void env_add(struct m_exec *, const char *, char *);
 static void expand(char **, const char *);
+static void expand_dirs(struct strv *, const char *);
 static void groups_of(struct load *, const struct node *, const char *,
     struct conf_child *, const struct passwd *);
 
@@ -131,13 +144,16 @@ set_command(struct load *l, const struct node *n, const char *path, void *field,
 			node_err(l, kid, path, "an argument is a single value");
 			return;
 		}
-		if (strlen(kid->value) > 8000)
-			node_err(l, kid, path, "longer than 8000 bytes");
-		else if (strv_add(argv, kid->value) == -1)
+		if (strlen(kid->value) > TEXT_LEN) {
+			node_err(
+			    l, kid, path, "longer than %d bytes", TEXT_LEN);
+			return;
+		}
+		if (strv_add(argv, kid->value) == -1) {
 			node_err(l, kid, path, "out of memory");
+			return;
+		}
 	}
-	if (argv->n == 0)
-		return;
 	if (l->flags & CONF_NOSECRETS)
 		full = *argv->v[0] == '/' ? xstrdup(argv->v[0])
 					  : path_join("/usr/bin", argv->v[0]);
@@ -177,10 +193,12 @@ groups_of(struct load *l, const struct node *n, const char *path,
 	}
 	c->x.groups.v = xcalloc((size_t)ngroups, sizeof(*c->x.groups.v));
 	for (i = 0; i < ngroups; i++) {
-		if (groups[i] == 0)
+		if (groups[i] == 0) {
 			node_err(l, n, path,
 			    "%s is in the group of root; take it out",
 			    pw->pw_name);
+			return;
+		}
 		c->x.groups.v[c->x.groups.n++] = groups[i];
 	}
 }
@@ -211,28 +229,46 @@ set_user(struct load *l, const struct node *n, const char *path, void *field,
 			node_err(l, n, path, "%s is a user of mcpgwd's own", s);
 			return;
 		}
+	be->child.x.root = 1;
+	if (!(l->flags & CONF_NOSECRETS)) {
+		if ((pw = getpwnam(s)) == NULL) {
+			node_err(l, n, path,
+			    "there is no user %s; make it with: useradd "
+			    "--system --user-group --home-dir /nonexistent "
+			    "--shell /usr/sbin/nologin %s",
+			    s, s);
+			return;
+		}
+		if (pw->pw_uid == 0) {
+			node_err(l, n, path,
+			    "%s is root; give the backend a user of its own",
+			    s);
+			return;
+		}
+		be->child.x.uid = pw->pw_uid;
+		be->child.x.gid = pw->pw_gid;
+		groups_of(l, n, path, &be->child, pw);
+	}
+	/* By number as well: two names can be one user. */
 	TAILQ_FOREACH (other, &l->conf->backends, entry)
 		if (other->child.user != NULL &&
-		    strcmp(other->child.user, s) == 0)
+		    (strcmp(other->child.user, s) == 0 ||
+			(be->child.x.uid != 0 &&
+			    other->child.x.uid == be->child.x.uid))) {
 			node_err(l, n, path,
 			    "%s is that of backend %s already; give each its "
 			    "own",
 			    s, other->b.name);
+			break;
+		}
 	be->child.user = xstrdup(s);
-	be->child.x.root = 1;
-	if (l->flags & CONF_NOSECRETS)
-		return;
-	if ((pw = getpwnam(s)) == NULL || pw->pw_uid == 0 || pw->pw_gid == 0) {
-		node_err(l, n, path,
-		    "%s is no user without privileges; make it with: useradd "
-		    "--system --home-dir /nonexistent --shell "
-		    "/usr/sbin/nologin %s",
-		    s, s);
-		return;
-	}
-	be->child.x.uid = pw->pw_uid;
-	be->child.x.gid = pw->pw_gid;
-	groups_of(l, n, path, &be->child, pw);
+}
+
+/* Given by us when the config does not. */
+static int
+env_ours(const char *name)
+{
+	return strcmp(name, "PATH") == 0 || strcmp(name, "TMPDIR") == 0;
 }
 
 static const struct kv *
@@ -267,11 +303,16 @@ set_env(struct load *l, const struct node *n, const char *path, void *field,
 	const struct node *kid;
 	char full[KEY_PATHMAX], *s;
 	const char *p;
+	uint32_t count = 0;
 
 	if (node_map(l, n, path) == NULL)
 		return;
-	if (n->nkids > d->max)
+	TAILQ_FOREACH (kid, &n->kids, entry)
+		count += !env_ours(kid->key);
+	if (count > d->max) {
 		node_err(l, n, path, "more than %u variables", d->max);
+		return;
+	}
 	TAILQ_FOREACH (kid, &n->kids, entry) {
 		keys_path(full, sizeof(full), path, kid->key);
 		for (p = kid->key; *p != '\0'; p++)
@@ -289,8 +330,9 @@ set_env(struct load *l, const struct node *n, const char *path, void *field,
 			continue;
 		else
 			(void)strv_add(&be->child.secrets, kid->key);
-		if (strlen(s) > 8000)
-			node_err(l, kid, full, "longer than 8000 bytes");
+		if (strlen(s) > TEXT_LEN)
+			node_err(
+			    l, kid, full, "longer than %d bytes", TEXT_LEN);
 		env_add(&be->child.x, kid->key, s);
 	}
 }
@@ -299,9 +341,10 @@ set_env(struct load *l, const struct node *n, const char *path, void *field,
 static const char *
 check_dir(const char *s)
 {
-	if (*s != '/' && strncmp(s, "$STATE", 6) != 0)
+	if (*s != '/' && strcmp(s, "$STATE") != 0 &&
+	    strncmp(s, "$STATE/", 7) != 0)
 		return "is not absolute; begin it with / or $STATE";
-	return strlen(s) > 900 ? "longer than 900 bytes" : NULL;
+	return strlen(s) > PATH_LEN ? "longer than 1024 bytes" : NULL;
 }
 
 static void
@@ -348,26 +391,31 @@ static void
 set_memory(struct load *l, const struct node *n, const char *path, void *field,
     const struct keydef *d)
 {
-	unsigned long long v;
-	const char *s;
-	char *end;
+	const char *s, *p;
+	uint64_t v = 0;
+	unsigned int shift = 0;
 
 	(void)d;
 	if ((s = node_string(l, n, path)) == NULL)
 		return;
-	v = *s >= '0' && *s <= '9' && strlen(s) < 15 ? strtoull(s, &end, 10)
-						     : (end = "?", 0);
-	if (*end == 'K' || *end == 'M' || *end == 'G') {
-		v <<= *end == 'K' ? 10 : *end == 'M' ? 20 : 30;
-		end++;
-	}
-	if (*end != '\0')
+	for (p = s; *p >= '0' && *p <= '9'; p++)
+		if (v <= MEMORY_MAX)
+			v = v * 10 + (uint64_t)(*p - '0');
+	if (p > s && (*p == 'K' || *p == 'M' || *p == 'G'))
+		shift = *p == 'K' ? 10 : *p == 'M' ? 20 : 30;
+	if (shift != 0)
+		p++;
+	if (p == s || *p != '\0') {
 		node_err(
 		    l, n, path, "%s is no size; write it as 512M or 2G", s);
-	else if (v != 0 && (v < 16 << 20 || v > 1024 * GIB))
-		node_err(l, n, path, "%s is out of range, 16M to 1024G", s);
-	else
-		*(uint64_t *)field = v;
+		return;
+	}
+	if (v > MEMORY_MAX >> shift || (v != 0 && v << shift < MEMORY_MIN)) {
+		node_err(l, n, path,
+		    "%s is out of range, 16M to 64G, or 0 for no limit", s);
+		return;
+	}
+	*(uint64_t *)field = v << shift;
 }
 
 /* ---- what follows from it ---- */
@@ -414,19 +462,55 @@ child_check(
 		    "principal or session");
 	}
 	be->b.declare = 0;
+	if (be->child.s.max_instances != 1 &&
+	    (kid = node_get(n, "max_instances")) != NULL) {
+		keys_path(full, sizeof(full), path, "max_instances");
+		node_err(l, kid, full,
+		    "a shared child is only one; use instance: principal or "
+		    "session");
+	}
 	be->child.s.max_instances = 1;
 }
 
 static void
 expand(char **s, const char *state)
 {
-	char *at, *out;
+	const char *from, *at;
+	size_t n = 0;
+	char *out, *to;
 
-	while ((at = strstr(*s, "$STATE")) != NULL) {
-		xasprintf(&out, "%.*s%s%s", (int)(at - *s), *s, state, at + 6);
-		free(*s);
-		*s = out;
+	for (at = *s; (at = strstr(at, STATE)) != NULL; at += STATE_LEN)
+		n++;
+	if (n == 0)
+		return;
+	to = out = xmalloc(strlen(*s) + n * strlen(state) + 1);
+	for (from = *s; (at = strstr(from, STATE)) != NULL;
+	     from = at + STATE_LEN) {
+		memcpy(to, from, (size_t)(at - from));
+		to += at - from;
+		memcpy(to, state, strlen(state));
+		to += strlen(state);
 	}
+	memcpy(to, from, strlen(from) + 1);
+	free(*s);
+	*s = out;
+}
+
+/* Two ways to write one directory are one. */
+static void
+expand_dirs(struct strv *dirv, const char *state)
+{
+	struct strv out = {NULL, 0};
+	uint32_t i;
+
+	for (i = 0; i < dirv->n; i++) {
+		expand(&dirv->v[i], state);
+		if (!strv_has(&out, dirv->v[i]) &&
+		    strv_add(&out, dirv->v[i]) == -1)
+			fatalx("out of memory");
+	}
+	strv_free(dirv);
+	*dirv = out;
 }
 
 void
@@ -435,7 +519,6 @@ child_finish(struct conf *c, struct conf_be *be)
 	struct conf_child *h = &be->child;
 	struct kv *kv;
 	uint32_t i;
-	char *s;
 
 	if (be->b.stdio == 0)
 		return;
@@ -444,10 +527,8 @@ child_finish(struct conf *c, struct conf_be *be)
 	if (h->x.cwd == NULL)
 		h->x.cwd = xstrdup("$STATE");
 	expand(&h->x.cwd, h->state);
-	for (i = 0; i < h->x.read.n; i++)
-		expand(&h->x.read.v[i], h->state);
-	for (i = 0; i < h->x.write.n; i++)
-		expand(&h->x.write.v[i], h->state);
+	expand_dirs(&h->x.read, h->state);
+	expand_dirs(&h->x.write, h->state);
 	kv = h->x.env.p;
 	for (i = 0; i < h->x.env.n; i++)
 		if (!strv_has(&h->secrets, kv[i].name))
@@ -456,10 +537,8 @@ child_finish(struct conf *c, struct conf_be *be)
 		expand(&h->x.argv.v[i], h->state);
 	if (env_find(&h->x, "PATH") == NULL)
 		env_add(&h->x, "PATH", xstrdup("/usr/local/bin:/usr/bin:/bin"));
-	if (env_find(&h->x, "TMPDIR") == NULL) {
-		s = xstrdup(h->x.tmp);
-		env_add(&h->x, "TMPDIR", s);
-	}
+	if (env_find(&h->x, "TMPDIR") == NULL)
+		env_add(&h->x, "TMPDIR", xstrdup(h->x.tmp));
 	h->x.name = xstrdup(be->b.name);
 	h->s.name = xstrdup(be->b.name);
 	h->s.instance = be->b.stdio;

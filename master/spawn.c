@@ -169,11 +169,15 @@ static pid_t
 spawn(const struct conf_be *be, int *io, int *log, char **err)
 {
 	int a[2] = {-1, -1}, b[2] = {-1, -1}, exec = -1;
+	struct m_exec x = be->child.x;
 	pid_t pid = -1;
 
+	/* The kernel counts those of a user: of all instances and nannies. */
+	if (x.processes != 0)
+		x.processes = (x.processes + 1) * be->child.s.max_instances;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) == -1 ||
-	    (exec = write_exec(&be->child.x)) == -1 || (pid = fork()) == -1)
+	    (exec = write_exec(&x)) == -1 || (pid = fork()) == -1)
 		xasprintf(err, "%s", strerror(errno));
 	if (pid == 0)
 		nanny(a[1], b[1], exec);

@@ -156,6 +156,8 @@ call_send(struct call *c)
 	c->up = upstream_send(c->backend, &h, c->body, c->bodylen, &ops, c);
 	if (c->up == NULL)
 		call_fail(c, "can not be asked: out of memory");
+	else
+		c->sent = 1;
 }
 
 /* What the backend says on the stream of this call. */
@@ -182,6 +184,8 @@ call_message(void *arg, const char *json, size_t len)
 				(void)call_event(c, b.p, b.len);
 		} else if ((strcmp(r.method, "notifications/message") == 0 &&
 			       level_passes(c->nonce, &r)) ||
+			   strcmp(r.method,
+			       "notifications/resources/updated") == 0 ||
 			   strcmp(r.method,
 			       "notifications/elicitation/complete") == 0)
 			(void)call_event(c, json, len);
@@ -241,11 +245,13 @@ call_done(void *arg, enum up_result res, int status)
 		call_lost(c);
 		return;
 	}
+	/* Where a part of the answer has come the call has run, or runs. */
 	if (res == UP_STATUS && (status == 404 || status == 400) &&
-	    *c->session != '\0' && !c->retried) {
+	    *c->session != '\0' && !c->retried && c->again == NULL) {
 		/* The backend has forgotten the session (some say 400): once,
 		 * a new one. */
 		c->retried = 1;
+		c->sent = 0;
 		strlcpy(stale, c->session, sizeof(stale));
 		call_open(c, stale);
 		return;
@@ -517,7 +523,7 @@ call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
 			break;
 	if (c == NULL)
 		return 0;
-	if (c->up != NULL)
+	if (c->sent)
 		notify_cancelled(c);
 	c->answered = 1;
 	call_abandon(c);
@@ -544,7 +550,7 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 static void
 call_end(struct call *c)
 {
-	if (c->up != NULL)
+	if (c->sent)
 		notify_cancelled(c);
 	call_fail(c, "was cut off: access has been withdrawn");
 }
@@ -567,7 +573,7 @@ calls_end_all(void)
 	struct call *c;
 
 	while ((c = TAILQ_FIRST(&calls)) != NULL) {
-		if (c->up != NULL)
+		if (c->sent)
 			notify_cancelled(c);
 		call_fail(c, "was cut off: the gateway has ended");
 	}
@@ -613,7 +619,7 @@ call_check(struct call *c, uint64_t now)
 		c->heard = now;
 	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
-		if (c->up != NULL)
+		if (c->sent)
 			notify_cancelled(c);
 		c->backend->errors++;
 		call_fail(c, "did not answer in time");

@@ -59,6 +59,7 @@ struct call {
 	int json_ok, sse_ok; /* what the client accepts */
 	struct asker asker;
 	int questions; /* with the client now */
+	int sent; /* the backend knows of it */
 	int retried; /* after a 404 */
 	int answered;
 	char *uri; /* CALL_SUBSCRIBE and CALL_UNSUBSCRIBE */

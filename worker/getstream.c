@@ -233,7 +233,9 @@ feed_ask(void *arg, const char *json, size_t len)
 {
 	struct getstream *g = arg;
 
-	return evlog_send(g->log, json, len);
+	/* Refused at once where nobody listens: then it is not kept either,
+	 * or a user would be asked what is no question any more. */
+	return evlog_attached(g->log) ? evlog_send(g->log, json, len) : -1;
 }
 
 /*

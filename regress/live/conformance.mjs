@@ -3,12 +3,14 @@
 // judged by the checks of each scenario.
 import http from 'node:http';
 import { readFileSync, readdirSync } from 'node:fs';
-import { Child, freePort, later, ok, run, same, test, tmp, until } from
-    './lib/harness.mjs';
+import { Child, freePort, later, ok, root, run, same, test, tmp, until }
+    from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { fixture } from './lib/backends.mjs';
 import { Browser, Client, consent } from './lib/oauth.mjs';
-import { modules, node } from './lib/paths.mjs';
+import { hook, live, modules, node, npm } from './lib/paths.mjs';
+
+const tree = new URL('../..', import.meta.url).pathname;
 
 // By what a run of it is called: {suite, args, least: scenarios at least}.
 const suites = {
@@ -85,7 +87,9 @@ async function adder(port, token) {
 async function compare(name, how, direct, url) {
 	const through = await test(`MBT-1 ${name} ${how} runs`, async () => {
 		const r = await runSuite(suites[name], url);
-		same(r.status, 0, 'exit status');
+		same(r.status, 0, `exit status, with ${JSON.stringify(
+		    Object.entries(r.found).filter(([, c]) => bad(c).length)
+		    .map(([s, c]) => [s, bad(c)]))}`);
 		return r;
 	}, { timeout: 180_000 });
 	for (const s of Object.keys(direct.found))
@@ -109,6 +113,10 @@ async function server(name, backend, gw, guarded) {
 	await compare(name, 'open', direct,
 	    `http://127.0.0.1:${gw.port}/bare/mcp`);
 	await compare(name, 'with a token', direct, `${guarded}/guarded/mcp`);
+	// A stdio server numbers no events: what is about them is not its own.
+	const { 'server-sse-polling': _, ...found } = direct.found;
+	await compare(name, 'as a stdio child', { found },
+	    `http://127.0.0.1:${gw.port}/child/mcp`);
 }
 
 // `conformance authorization` prints the address to open and waits for the
@@ -146,12 +154,21 @@ async function authorization(gw) {
 run('conformance', async () => {
 	const backend = await fixture();
 	const gw = await Gateway.start({ config: {
-		backends: { fixture: { url: backend.url } },
+		backends: { fixture: { url: backend.url }, child: {
+			command: [node, '--import', hook,
+			    `${live}/fixture/everything.mjs`, 'stdio'],
+			env: { MCPGW_NPM: npm }, read: [npm, tree],
+			...(root && { user: 'games' }),
+			instance: 'session', max_instances: 64,
+			declare: ['sampling', 'elicitation', 'roots'],
+		} },
 		endpoints: {
 			'/mcp': { backends: '*' },
 			'/bare/mcp': { backends: ['fixture'], prefix: 'none',
 			    auth: 'none' },
 			'/guarded/mcp': { backends: ['fixture'], prefix: 'none' },
+			'/child/mcp': { backends: ['child'], prefix: 'none',
+			    auth: 'none' },
 		},
 	} });
 	const resource = `${gw.base}/guarded/mcp`;

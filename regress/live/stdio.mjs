@@ -282,6 +282,40 @@ async function failing(gw, mode) {
 	});
 }
 
+async function cycles(gw, mode) {
+	const n = full ? 1000 : 50;
+	const files = () => ['runner', 'keeper', 'worker'].flatMap((role) =>
+	    gw.pids(role)).map((pid) => readdirSync(`/proc/${pid}/fd`).length);
+	await test(`CYCLES ${n} starts and ends (${mode})`, async () => {
+		const mcp = await new Mcp(gw.url).open();
+		await until('it to be up', async () => !(await say(mcp,
+		    'bad_echo')).error, 15_000, 100);
+		const before = files(), procs = gw.processes().length;
+		let last = (await say(mcp, 'bad_pid')).text;
+		for (let i = 0; i < n; i++) {
+			// Every other one does not go by itself.
+			if (i % 2 === 1)
+				process.kill(Number(last), 'SIGKILL');
+			await gw.ctl('backend', 'restart', 'bad');
+			last = await until('the next', async () => {
+				const r = await say(mcp, 'bad_pid');
+				return !r.error && r.text !== last && r.text;
+			}, 15_000, 10);
+		}
+		await until('all to be as before', () =>
+		    gw.processes().length === procs, 8000).catch(() => {
+			throw new Error(`${gw.processes().length} processes, ${
+			    procs} before`);
+		});
+		const after = files();
+		// Connections of this client come and go.
+		ok(after.every((f, i) => f <= before[i] + 4),
+		    `descriptors: ${before} before, ${after} after`);
+		const zombies = gw.processes().filter((p) => p.args[0] === '');
+		same(zombies.length, 0, 'zombies');
+	}, { timeout: 900_000 });
+}
+
 async function crashLoop(gw, mode) {
 	gw.config.backends.loop = backend(mode, 2, [child],
 	    { env: { AT_START: 'exit' } });
@@ -385,6 +419,7 @@ run('stdio', async () => {
 		await failing(gw, mode);
 		await killed(gw, mode);
 		await reloaded(gw, mode);
+		await cycles(gw, mode);
 		await crashLoop(gw, mode);
 		await master(gw, mode);
 	}

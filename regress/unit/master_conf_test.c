@@ -472,6 +472,33 @@ child_values(void)
 	free(text);
 }
 
+/* As many variables as there may be, and ours beside them, read back. */
+static void
+child_env(void)
+{
+	struct conf *c;
+	char *text, *printed, *p;
+	int i, n;
+
+	text = xcalloc(1, 4096);
+	for (n = 100; n <= 101; n++) {
+		p = text;
+		p += sprintf(p, ISSUER STDIO "[cat], env: {A0: x");
+		for (i = 1; i < n; i++)
+			p += sprintf(p, ", A%d: x", i);
+		sprintf(p, "}}\n");
+		c = parse(text, 0, n == 100 ? NULL : "more than 100");
+		if (c == NULL)
+			continue;
+		CHECK(TAILQ_FIRST(&c->backends)->child.x.env.n == 102);
+		printed = print(c);
+		conf_free(parse(printed, 0, NULL));
+		free(printed);
+		conf_free(c);
+	}
+	free(text);
+}
+
 static void
 child_users(void)
 {
@@ -489,7 +516,8 @@ child_users(void)
 	parse(ISSUER STDIO "[cat], user: nobody}\n"
 			   "  b: {command: [cat], user: nobody}\n",
 	    CONF_ROOT, "nobody is that of backend a already");
-	parse(ISSUER STDIO "[cat], user: root}\n", CONF_ROOT, "root is ");
+	parse(ISSUER STDIO "[cat], user: root}\n", CONF_ROOT,
+	    "root is root; give the backend a user of its own");
 	parse(ISSUER STDIO "[cat], user: _mcpgw}\n", CONF_ROOT,
 	    "_mcpgw is a user of mcpgwd's own");
 	parse(ISSUER STDIO "[cat], user: _no_such_user}\n", CONF_ROOT,
@@ -534,6 +562,7 @@ main(int argc, char *argv[])
 	defaults();
 	child_defaults();
 	child_values();
+	child_env();
 	child_users();
 	clean();
 	TEST_END();
