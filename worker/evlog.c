@@ -39,6 +39,7 @@ struct evlog {
 	const struct evlog_ops *ops;
 	void *arg;
 	uint64_t ended; /* ms; 0: more may come */
+	int brief; /* it goes as soon as its client has */
 	uint64_t said; /* ms; last byte */
 };
 
@@ -356,6 +357,13 @@ evlog_free(struct evlog *l)
 	free(l);
 }
 
+void
+evlog_discard(struct evlog *l)
+{
+	l->brief = 1;
+	evlog_end(l);
+}
+
 /* Streams that are being fed are ended by whoever feeds them. */
 void
 evlog_forget(const uint8_t nonce[ID_LEN])
@@ -379,7 +387,8 @@ evlog_tick(void)
 	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
 		if (l->ended != 0 && l->rq == NULL &&
-		    (now - l->ended >= KEEP_TIME || total > MAX_TOTAL))
+		    (l->brief || now - l->ended >= KEEP_TIME ||
+			total > MAX_TOTAL))
 			evlog_free(l);
 	}
 }

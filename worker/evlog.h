@@ -41,6 +41,10 @@ void evlog_pause(struct evlog *);
  * for those who come back for the end of it. Not to be used afterwards. */
 void evlog_end(struct evlog *);
 
+/* The same for a stream that never was to end: whoever comes back to it shall
+ * have a new one and not the end of the old. */
+void evlog_discard(struct evlog *);
+
 /* Reads an event id; 0 or -1. */
 int evlog_readid(
     const struct span *, uint64_t *worker, uint64_t *stream, uint64_t *seq);

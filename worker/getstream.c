@@ -154,7 +154,7 @@ stream_end(struct getstream *g)
 	while ((f = LIST_FIRST(&g->feeds)) != NULL)
 		feed_stop(f);
 	LIST_REMOVE(g, entry);
-	evlog_end(g->log);
+	evlog_discard(g->log);
 	free(g->subject);
 	free(g);
 }

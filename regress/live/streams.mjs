@@ -160,6 +160,25 @@ async function resumeGet(x, there) {
 	g2.close();
 }
 
+// Whoever comes back to a stream that has been replaced, or given up, gets one
+// that lives, and not the end of the old one again and again.
+async function resumeReplaced(x) {
+	const s = await streaming(x, x.a);
+	await say(x, s.up, '1');
+	await s.g.next(note(LOG));
+	const g2 = await s.peer.get({ worker: x.a });
+	await s.g.end();
+	await sleep(2500);
+	const g3 = await s.peer.get({ worker: x.a, last: s.g.last });
+	await until('it to be fed', async () => {
+		ok(g3.ended === undefined, `it ended: ${g3.ended}`);
+		await say(x, s.up, 'on');
+		return lines(g3).includes('on');
+	}, 8000, 300);
+	g2.close();
+	g3.close();
+}
+
 const steps = (s) => s.messages.filter(note('notifications/progress'))
     .map((m) => m.params.message);
 
@@ -540,6 +559,8 @@ run('streams', async () => {
 		await test(`RESUME a call that has ended on ${where} worker`, () =>
 		    resumePost(x, x[there], 1200));
 	}
+	await test('RESUME a stream that was replaced', () =>
+	    resumeReplaced(x));
 	await test('RESUME priming events from 2025-11-25 on', () => priming(x));
 	await test('SESS-5 ids of other streams replay nothing', () =>
 	    foreignIds(x));
