@@ -451,7 +451,8 @@ static const struct wire_field f_k_relay[] = {
     {U64(worker)},
     {FIXED(nonce)},
     {BLOB(id, ID_MAX)},
-    {BLOB(body, RELAY_MAX)},
+    {U32(size)},
+    {BLOB(body, N_INLINE)},
 };
 #undef S
 DEF(k_relay);

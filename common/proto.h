@@ -122,6 +122,7 @@ enum imsg_type {
 	K_PIPE, /* - and a descriptor to read the events from */
 	K_NOPIPE, /* - : there is no such worker */
 	K_RELAY, /* struct k_relay: to another worker, or to all */
+	K_RELAY_FD, /* to one, and a sealed memfd: a body over N_INLINE */
 
 	/* worker and keeper <-> runner; a body over N_INLINE comes as a sealed
 	 * memfd in the variant with FD */
@@ -545,7 +546,6 @@ struct r_resolve {
 	char *host;
 	uint16_t port;
 };
-/* The upstream session of (client session, backend). */
 struct k_lease {
 	uint8_t nonce[ID_LEN];
 	uint32_t backend;
@@ -596,6 +596,7 @@ struct k_relay {
 	uint64_t worker; /* 0: every other worker */
 	uint8_t nonce[ID_LEN];
 	struct blob id;
+	uint32_t size; /* K_RELAY_FD: of the body */
 	struct blob body;
 };
 
@@ -639,7 +640,6 @@ struct n_done {
 	uint8_t end; /* enum n_end */
 	char *why; /* after the backend's name; or empty */
 };
-
 /* ---- mcpgwctl ---- */
 
 enum ctl_verb {

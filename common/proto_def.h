@@ -20,7 +20,6 @@
 #define ADDR_MAX     64 /* an address as text */
 #define HOST_MAX     256
 #define ID_MAX       1024 /* JSON-RPC id as raw JSON; session ids */
-#define RELAY_MAX    (480 * 1024)
 #define KV_VALUE_MAX 8192
 #define URIS_MAX     32 /* redirect URIs, resources */
 #define LIST_MAX     256 /* hosts, users, globs, backends */

@@ -52,6 +52,7 @@ static void on_end(struct peer *, uint32_t, void *, int);
 static void on_trouble(struct peer *, uint32_t, void *, int);
 static void on_class(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
+static void on_relay_fd(struct peer *, uint32_t, void *, int);
 static void is_old(void *, uint32_t, const char *, const char *);
 static void tell_old(
     const uint8_t *, uint32_t, const struct msgdef *, const void *);
@@ -92,6 +93,7 @@ static const struct peer_rule worker_rules[] = {
     {K_END, &def_k_end, PEER_ANY, 0, on_end},
     {K_TROUBLE, &def_k_trouble, PEER_ANY, 0, on_trouble},
     {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+    {K_RELAY_FD, &def_k_relay, PEER_ANY, 1, on_relay_fd},
     {K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
     {K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
     {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
@@ -471,6 +473,19 @@ on_relay(struct peer *p, uint32_t id, void *msg, int fd)
 		    (m->worker == 0 || m->worker == peer_id(l->peer)))
 			(void)peer_send(
 			    l->peer, K_RELAY, 0, &def_k_relay, m, -1);
+}
+
+static void
+on_relay_fd(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_relay *m = msg;
+	struct peer *other = link_find(m->worker);
+
+	(void)p;
+	(void)id;
+	if (other == NULL ||
+	    peer_send(other, K_RELAY_FD, 0, &def_k_relay, m, fd) == -1)
+		close(fd);
 }
 
 static void

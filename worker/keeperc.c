@@ -13,6 +13,7 @@
 #include "keeperc.h"
 #include "level.h"
 #include "log.h"
+#include "memfd.h"
 #include "peer.h"
 #include "question.h"
 #include "resume.h"
@@ -24,6 +25,7 @@ static void on_catalog(struct peer *, uint32_t, void *, int);
 static void on_addrs(struct peer *, uint32_t, void *, int);
 static void on_session(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
+static void on_relay_fd(struct peer *, uint32_t, void *, int);
 static void on_subscribe(struct peer *, uint32_t, void *, int);
 static void on_roots(struct peer *, uint32_t, void *, int);
 static void on_release(struct peer *, uint32_t, void *, int);
@@ -41,6 +43,7 @@ static const struct peer_rule rules[] = {
     {K_ADDRS, &def_k_addrs, PEER_ANY, 0, on_addrs},
     {K_SESSION, &def_k_session, PEER_ANY, 0, on_session},
     {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
+    {K_RELAY_FD, &def_k_relay, PEER_ANY, 1, on_relay_fd},
     {K_RELEASE, &def_k_claim, PEER_ANY, 0, on_release},
     {K_OPEN, &def_k_lease, PEER_ANY, 0, on_open},
     {K_CHANGED, &def_k_catalog, PEER_ANY, 0, on_changed},
@@ -141,6 +144,21 @@ on_relay(struct peer *p, uint32_t id, void *msg, int fd)
 	else if (m->kind == RELAY_ANSWER)
 		(void)question_answer(m->nonce, (char *)m->id.p, m->id.len,
 		    (char *)m->body.p, m->body.len);
+}
+
+static void
+on_relay_fd(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct k_relay *m = msg;
+
+	(void)p;
+	(void)id;
+	if (m->size <= worker.conf.body)
+		m->body.p = memfd_take(fd, m->size);
+	close(fd);
+	if (m->kind == RELAY_ANSWER && m->body.p != NULL)
+		(void)question_answer(m->nonce, (char *)m->id.p, m->id.len,
+		    (char *)m->body.p, m->size);
 }
 
 static void
@@ -303,7 +321,19 @@ keeperc_class(uint8_t class)
 int
 keeperc_relay(struct k_relay *m)
 {
-	return tell(K_RELAY, 0, &def_k_relay, m);
+	struct k_relay large = *m;
+	int fd;
+
+	if (m->body.len <= N_INLINE)
+		return tell(K_RELAY, 0, &def_k_relay, m);
+	if (keeper == NULL || (fd = memfd_seal(m->body.p, m->body.len)) == -1)
+		return -1;
+	large.size = m->body.len;
+	memset(&large.body, 0, sizeof(large.body));
+	if (peer_send(keeper, K_RELAY_FD, 0, &def_k_relay, &large, fd) == 0)
+		return 0;
+	close(fd);
+	return -1;
 }
 
 int

@@ -425,7 +425,7 @@ async function relayed({ gw, pins, workers }) {
 	const peer = await new Peer(gw.url, pins).open(
 	    { elicitation: { form: {} } });
 	const said = { action: 'accept', content: { a: Array.from(
-	    { length: 37_500 }, (_, i) => i.toString(36).padStart(8, '.'))
+	    { length: 300_000 }, (_, i) => i.toString(36).padStart(8, '.'))
 	    .join('') } };
 	for (const [on, by] of [[a, b], [b, a], [a, a]]) {
 		const nonce = `relay-${on}-${by}`;
@@ -510,7 +510,7 @@ async function many() {
 		test('a cursor that is always the same', () => loop(x)),
 		test('300 calls of a backend that closes without a word',
 		    () => unannounced(x)),
-		test('an answer of 300 KB for a question of the other worker',
+		test('an answer of 2.4 MB for a question of the other worker',
 		    () => relayed(x)),
 	]);
 	await noEnd(x);
