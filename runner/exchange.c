@@ -11,7 +11,8 @@
 #include "rpc.h"
 #include "runner.h"
 
-#define HASH 1024
+#define HASH        1024
+#define PENDING_MAX 4096 /* calls that a child has not answered */
 
 static struct exchange *exchange_new(
     struct peer *, uint32_t, struct session *, struct child *);
@@ -163,6 +164,10 @@ post(struct exchange *x, const char *body, size_t len)
 	default:
 		mux_other(x->peer, x->session, c, body, len);
 		exchange_done(x, N_END_OK, "");
+		return -1;
+	}
+	if (c->npending >= PENDING_MAX) {
+		exchange_done(x, N_END_BUSY, "has too many calls open");
 		return -1;
 	}
 	x->n = ++c->next;

@@ -260,16 +260,16 @@ test_hold(void)
 static void
 test_queue(void)
 {
-	struct k_relay m = {0};
+	struct n_opened m = {0};
 	struct imsg im;
 	unsigned int n, got = 0;
 	int i;
 
 	setup();
-	m.body.len = 60000;
-	m.body.p = xcalloc(1, m.body.len);
+	m.result.len = 60000;
+	m.result.p = xcalloc(1, m.result.len);
 	for (n = 0; n < 100; n++) {
-		if (peer_send(peer, K_RELAY, n, &def_k_relay, &m, -1) == -1)
+		if (peer_send(peer, N_OPENED, n, &def_n_opened, &m, -1) == -1)
 			break;
 	}
 	CHECK(n == PEER_QUEUE_MAX / 60000 && errno == ENOBUFS);
@@ -279,23 +279,23 @@ test_queue(void)
 		turn();
 		CHECK(imsgbuf_read(&other) == 1);
 		while (imsg_get(&other, &im) == 1) {
-			CHECK(im.hdr.type == K_RELAY && im.hdr.peerid == got);
+			CHECK(im.hdr.type == N_OPENED && im.hdr.peerid == got);
 			imsg_free(&im);
 			got++;
 		}
 	}
 	CHECK(got == n && peer_queued(peer) == 0);
 	/* A full socket: flush gives up in time, and what is left goes. */
-	while (peer_send(peer, K_RELAY, 0, &def_k_relay, &m, -1) == 0)
+	while (peer_send(peer, N_OPENED, 0, &def_n_opened, &m, -1) == 0)
 		continue;
 	peer_flush(peer, 20);
 	CHECK(peer_queued(peer) > 0);
-	free(m.body.p);
+	free(m.result.p);
 	/* Over the limit of the field. */
-	m.body.len = 480 * 1024 + 1;
-	m.body.p = xcalloc(1, m.body.len);
-	CHECK(peer_send(peer, K_RELAY, 0, &def_k_relay, &m, -1) == -1);
-	free(m.body.p);
+	m.result.len = 256 * 1024 + 1;
+	m.result.p = xcalloc(1, m.result.len);
+	CHECK(peer_send(peer, N_OPENED, 0, &def_n_opened, &m, -1) == -1);
+	free(m.result.p);
 	teardown();
 }
 
