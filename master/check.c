@@ -52,7 +52,8 @@ check_backend_name(const char *s)
 	    !only(s, LOWER DIGIT "-"))
 		return "a backend's name is at most 24 of a-z, 0-9 and -, "
 		       "beginning with a letter";
-	if (in_list(reserved, s, strlen(s)))
+	if (in_list(reserved, s, strlen(s)) ||
+	    in_list(reserved_paths, s, strlen(s)))
 		return "this name is reserved for a path of mcpgwd's own; "
 		       "choose another";
 	return NULL;
