@@ -107,8 +107,7 @@ child_room(struct sbackend *b)
 static struct child *
 child_find(uint64_t id)
 {
-	static struct sbackend *none;
-	struct sbackend *b = none;
+	struct sbackend *b;
 	struct child *c;
 
 	for (b = backend_first(); b != NULL; b = TAILQ_NEXT(b, entry))

@@ -40,7 +40,6 @@ static int
 put_line(struct child *c, struct json_buf *b)
 {
 	size_t i;
-	int r;
 
 	json_puts(b, "\n");
 	if (b->err)
@@ -48,8 +47,7 @@ put_line(struct child *c, struct json_buf *b)
 	for (i = 0; i + 1 < b->len; i++)
 		if (b->p[i] == '\n' || b->p[i] == '\r')
 			b->p[i] = ' ';
-	r = pipe_write(c, b->p, b->len);
-	return r;
+	return pipe_write(c, b->p, b->len);
 }
 
 /* text from `from` up to `end`, with the value at `at` replaced. */
