@@ -167,6 +167,9 @@ char *resource_judge(const struct slice *, const struct strv *);
 
 /* In a request: counts, after start and after a failed commit. */
 int client_recount(void);
+/* A request aborted alone takes back what it counted. */
+void client_req_begin(void);
+void client_req_abort(void);
 enum verdict client_register(
     struct slice *, const struct a_register *, struct a_registered *);
 int client_get(const char *id, struct row_client *);
@@ -354,6 +357,8 @@ void revoke_req_begin(void);
 void revoke_wait(void);
 /* What workers must know before this request is answered: a number, or 0. */
 uint64_t revoke_req_end(int keep);
+/* Has the request at hand revoked anything? */
+int revoke_req_any(void);
 /* The turn's revocations are durable and are pushed, or never happened. */
 void revoke_commit(void);
 void revoke_abort(void);

@@ -31,7 +31,9 @@ struct keys {
 	size_t prefixlen;
 };
 
-static size_t nclients, nunused;
+static struct counts {
+	size_t all, unused;
+} counts, counts_before; /* before the request at hand */
 
 static size_t unused_key(uint8_t *, int64_t, const char *);
 static int drop_oldest(void);
@@ -71,17 +73,29 @@ client_recount(void)
 {
 	uint8_t from = UNUSED;
 
-	nclients = nunused = 0;
-	if (store_iterate(T_CLIENT, "", 0, count_all, &nclients) == -1 ||
-	    store_iterate(T_INDEX, &from, 1, count_unused, &nunused) == -1)
+	counts.all = counts.unused = 0;
+	if (store_iterate(T_CLIENT, "", 0, count_all, &counts.all) == -1 ||
+	    store_iterate(T_INDEX, &from, 1, count_unused, &counts.unused) == -1)
 		return -1;
 	return 0;
+}
+
+void
+client_req_begin(void)
+{
+	counts_before = counts;
+}
+
+void
+client_req_abort(void)
+{
+	counts = counts_before;
 }
 
 size_t
 client_count(void)
 {
-	return nclients;
+	return counts.all;
 }
 
 /* ---- registration ---- */
@@ -218,8 +232,8 @@ store_client(const char *id, struct row_client *row)
 	    expire_at(EXP_CLIENT, row->created + CLIENT_UNUSED_TTL, id,
 		strlen(id)) == -1)
 		return -1;
-	nclients++;
-	nunused++;
+	counts.all++;
+	counts.unused++;
 	return 0;
 }
 
@@ -247,7 +261,7 @@ client_register(
 		return refuse(ans, "invalid_redirect_uri",
 		    "no redirect URI is https, http on loopback, or of a "
 		    "private-use scheme");
-	if (nunused >= CLIENTS_UNUSED_MAX && drop_oldest() == -1) {
+	if (counts.unused >= CLIENTS_UNUSED_MAX && drop_oldest() == -1) {
 		strv_free(&row.redirect_uris);
 		return J_DROP;
 	}
@@ -328,8 +342,8 @@ client_touch(struct slice *sl, const char *id, struct row_client *row)
 		if (store_del(
 			T_INDEX, key, unused_key(key, row->created, id)) == -1)
 			return -1;
-		if (nunused > 0)
-			nunused--;
+		if (counts.unused > 0)
+			counts.unused--;
 		if (sl->conf.client_ttl > 0 &&
 		    expire_at(EXP_CLIENT, now + sl->conf.client_ttl, id,
 			strlen(id)) == -1)
@@ -426,10 +440,10 @@ client_delete(const char *id)
 	    store_del(T_INDEX, key, unused_key(key, row.created, id)) == -1 ||
 	    store_del(T_CLIENT, id, strlen(id)) == -1)
 		r = -1;
-	if (row.used == 0 && nunused > 0)
-		nunused--;
-	if (nclients > 0)
-		nclients--;
+	if (row.used == 0 && counts.unused > 0)
+		counts.unused--;
+	if (counts.all > 0)
+		counts.all--;
 	wire_free(&def_row_client, &row);
 	return r;
 }

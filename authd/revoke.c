@@ -13,7 +13,7 @@
 #define KNOWN 'R' /* in T_INDEX: R, kind, id -> number */
 
 static uint64_t newest;
-static size_t nsessions;
+static size_t nsessions, kept_sessions; /* kept: before the request */
 static struct a_revoked *fresh; /* of this turn, not committed */
 static size_t nfresh, cap, mark;
 static uint64_t found; /* highest that the request met, stored before */
@@ -142,6 +142,7 @@ void
 revoke_req_begin(void)
 {
 	mark = nfresh;
+	kept_sessions = nsessions;
 	found = 0;
 }
 
@@ -156,11 +157,19 @@ revoke_req_end(int keep)
 {
 	uint64_t need = found;
 
-	if (!keep)
+	if (!keep) {
 		nfresh = mark;
-	else if (nfresh > mark)
+		nsessions = kept_sessions;
+	} else if (nfresh > mark) {
 		need = fresh[nfresh - 1].n;
+	}
 	return need;
+}
+
+int
+revoke_req_any(void)
+{
+	return nfresh > mark;
 }
 
 void

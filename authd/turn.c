@@ -142,6 +142,7 @@ enter(void)
 	if ((e = req_begin()) != 0)
 		fatalx("store: no transaction (%d)", e);
 	revoke_req_begin();
+	client_req_begin();
 }
 
 static int
@@ -153,6 +154,8 @@ leave(int keep, uint64_t *need)
 		keep = 0;
 	e = req_end(keep);
 	*need = revoke_req_end(keep && e == 0);
+	if (!keep || e != 0)
+		client_req_abort();
 	loop_defer(commit_timer);
 	return e;
 }
@@ -166,8 +169,10 @@ turn_request(uint64_t serial, uint32_t id, struct slice *sl, judge_fn judge,
 
 	enter();
 	v = judge(sl, msg, a->msg);
-	/* What is left of the disk is for revocations. */
-	if (v == J_KEEP && store_full() && type != A_DONE && type != M_CTL_END)
+	/* What is left of the disk is for revocations: asked for, or caused
+	 * by a code or a refresh token that came again. */
+	if (v == J_KEEP && store_full() && type != A_DONE &&
+	    type != M_CTL_END && !revoke_req_any())
 		req_setfailed(ENOSPC);
 	if (leave(v == J_KEEP, &a->need) != 0) {
 		wire_free(def, a->msg);
