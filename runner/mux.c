@@ -27,6 +27,7 @@ static void asked(struct child *, const struct rpc *, const char *, size_t);
 static void say(struct child *, const char *, size_t);
 static void watchers_tell(
     const struct child *, const char *, const char *, size_t);
+static void calls_tell(const struct child *, const char *, size_t);
 static void subscribed(const struct exchange *, const struct rpc *);
 
 static char *
@@ -318,9 +319,13 @@ told(struct child *c, const struct rpc *r, const char *line, size_t len)
 			watchers_tell(c, uri, line, len);
 			free(uri);
 		}
-	} else if (strstr(r->method, "/list_changed") != NULL)
+	} else if (strstr(r->method, "/list_changed") != NULL) {
 		watchers_tell(c, NULL, line, len);
-	else
+	} else if (strcmp(r->method, "notifications/cancelled") == 0) {
+		/* Whoever has the question knows it by its id. */
+		calls_tell(c, line, len);
+		watchers_tell(c, NULL, line, len);
+	} else
 		say(c, line, len);
 }
 
@@ -355,6 +360,18 @@ watchers_tell(
 		TAILQ_FOREACH (x, &s->watchers, entry)
 			exchange_tell(x, line, len, "", 0, "", 0);
 	}
+}
+
+static void
+calls_tell(const struct child *c, const char *line, size_t len)
+{
+	struct exchange *x;
+	size_t i;
+
+	for (i = 0; i < PENDING; i++)
+		TAILQ_FOREACH (x, &c->pending[i], entry)
+			if (x->peer != NULL && !is_keeper(x->peer))
+				exchange_tell(x, line, len, "", 0, "", 0);
 }
 
 static void

@@ -189,6 +189,8 @@ call_message(void *arg, const char *json, size_t len)
 			   strcmp(r.method,
 			       "notifications/elicitation/complete") == 0)
 			(void)call_event(c, json, len);
+		else if (strcmp(r.method, "notifications/cancelled") == 0)
+			question_cancelled(&c->asker, &r);
 		else if (strstr(r.method, "/list_changed") != NULL)
 			(void)keeperc_lists(c->backend->conf.id);
 		json_buf_free(&b);

@@ -257,6 +257,8 @@ feed_message(void *arg, const char *json, size_t len)
 	case RPC_NOTIFICATION:
 		if (strstr(r.method, "/list_changed") != NULL)
 			(void)keeperc_lists(f->asker.backend->conf.id);
+		else if (strcmp(r.method, "notifications/cancelled") == 0)
+			question_cancelled(&f->asker, &r);
 		else if ((strcmp(r.method, "notifications/message") == 0 &&
 			     level_passes(f->stream->nonce, &r)) ||
 			 strcmp(r.method, "notifications/resources/updated") ==

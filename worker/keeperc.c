@@ -36,6 +36,7 @@ static void on_level(struct peer *, uint32_t, void *, int);
 static void on_resume(struct peer *, uint32_t, void *, int);
 static void on_pipe(struct peer *, uint32_t, void *, int);
 static void on_nopipe(struct peer *, uint32_t, void *, int);
+static void relayed(const struct k_relay *, size_t);
 static int tell(uint32_t, uint32_t, const struct msgdef *, const void *);
 
 static const struct peer_rule rules[] = {
@@ -139,11 +140,21 @@ on_relay(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
+	relayed(m, m->body.len);
+}
+
+static void
+relayed(const struct k_relay *m, size_t len)
+{
+	const char *id = (const char *)m->id.p;
+	const char *body = (const char *)m->body.p;
+
 	if (m->kind == RELAY_CANCEL)
-		(void)call_cancel(m->nonce, (char *)m->id.p, m->id.len);
-	else if (m->kind == RELAY_ANSWER)
-		(void)question_answer(m->nonce, (char *)m->id.p, m->id.len,
-		    (char *)m->body.p, m->body.len);
+		(void)call_cancel(m->nonce, id, m->id.len);
+	else if (m->kind == RELAY_ANSWER && body != NULL)
+		(void)question_answer(m->nonce, id, m->id.len, body, len);
+	else if (m->kind == RELAY_PROGRESS && body != NULL)
+		(void)question_progress(m->nonce, id, m->id.len, body, len);
 }
 
 static void
@@ -156,9 +167,7 @@ on_relay_fd(struct peer *p, uint32_t id, void *msg, int fd)
 	if (m->size <= worker.conf.body)
 		m->body.p = memfd_take(fd, m->size);
 	close(fd);
-	if (m->kind == RELAY_ANSWER && m->body.p != NULL)
-		(void)question_answer(m->nonce, (char *)m->id.p, m->id.len,
-		    (char *)m->body.p, m->size);
+	relayed(m, m->size);
 }
 
 static void

@@ -68,6 +68,7 @@ static const struct method methods[] = {
     {"resources/subscribe", RPC_REQUEST, mcp_subscribe},
     {"resources/unsubscribe", RPC_REQUEST, mcp_unsubscribe},
     {"notifications/cancelled", RPC_NOTIFICATION, mcp_cancelled},
+    {"notifications/progress", RPC_NOTIFICATION, mcp_progress},
     {"notifications/roots/list_changed", RPC_NOTIFICATION, mcp_roots},
 };
 

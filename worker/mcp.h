@@ -49,5 +49,6 @@ void mcp_complete(const struct mcp *);
 void mcp_subscribe(const struct mcp *);
 void mcp_unsubscribe(const struct mcp *);
 void mcp_cancelled(const struct mcp *);
+void mcp_progress(const struct mcp *);
 
 #endif

@@ -9,12 +9,14 @@
 #include "compat.h"
 #include "keeperc.h"
 #include "log.h"
+#include "mcp.h"
 #include "notify.h"
 #include "question.h"
 #include "splice.h"
 #include "upstream.h"
 
 #define MAX_QUESTIONS 16 /* open at once, of one asker */
+#define MAX_TOKEN     1024
 
 struct question {
 	TAILQ_ENTRY(question) entry;
@@ -22,6 +24,7 @@ struct question {
 	struct asker *asker;
 	char *backend_id; /* JSON, as the backend wrote it */
 	size_t backend_idlen;
+	char *token; /* its progressToken, JSON, or NULL */
 };
 
 static int question_allowed(const struct asker *, const struct rpc *);
@@ -29,6 +32,9 @@ static void question_refuse(
     const struct asker *, const char *, size_t, const char *);
 static void question_send(const struct asker *, const char *, size_t,
     const char *, const struct json_span *);
+static struct question *question_find(const uint8_t *, const char *, size_t);
+static int relay(uint8_t, const uint8_t *, uint64_t, const struct json_span *,
+    const char *, size_t);
 static void question_free(struct question *);
 
 static TAILQ_HEAD(, question) questions = TAILQ_HEAD_INITIALIZER(questions);
@@ -55,6 +61,7 @@ question_allowed(const struct asker *a, const struct rpc *r)
 void
 question_ask(struct asker *a, const struct rpc *r)
 {
+	const struct json_span *token;
 	struct json_buf b = {0};
 	struct question *q;
 	char id[48];
@@ -74,18 +81,13 @@ question_ask(struct asker *a, const struct rpc *r)
 	q->asker = a;
 	q->backend_id = strndup(r->id.p, r->id.len);
 	q->backend_idlen = r->id.len;
+	if ((token = rpc_meta(r, "progressToken")) != NULL &&
+	    token->len <= MAX_TOKEN)
+		q->token = strndup(token->p, token->len);
 	TAILQ_INSERT_TAIL(&questions, q, entry);
 	(*a->open)++;
 	splice_id(id, q->id);
-	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
-	json_putstr(&b, id);
-	json_puts(&b, ",\"method\":");
-	json_putstr(&b, r->method);
-	if (r->params.type != JSON_NONE) {
-		json_puts(&b, ",\"params\":");
-		json_putspan(&b, &r->params);
-	}
-	json_puts(&b, "}");
+	splice_question(&b, r, id);
 	if (b.err || q->backend_id == NULL ||
 	    a->send(a->arg, b.p, b.len) == -1) {
 		question_refuse(
@@ -137,22 +139,31 @@ question_send(const struct asker *a, const char *id, size_t idlen,
 		    a->backend, "POST", a->session, a->revision, body, len);
 }
 
+/* That of this worker with an id as it stands in a client's message. */
+static struct question *
+question_find(const uint8_t *nonce, const char *idtext, size_t idlen)
+{
+	struct json_span span = {idtext, idlen, JSON_STRING};
+	struct question *q;
+	uint64_t wid, id;
+
+	if (splice_readid(&span, &wid, &id) == -1 || wid != worker.id)
+		return NULL;
+	TAILQ_FOREACH (q, &questions, entry)
+		if (q->id == id && memcmp(q->asker->nonce, nonce, ID_LEN) == 0)
+			break;
+	return q;
+}
+
 int
 question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
     const char *json, size_t len)
 {
-	struct json_span span = {idtext, idlen, JSON_STRING};
-	struct question *q;
+	struct question *q = question_find(nonce, idtext, idlen);
 	struct rpc r;
 	const char *why;
-	uint64_t wid, id;
 	int code;
 
-	if (splice_readid(&span, &wid, &id) == -1 || wid != worker.id)
-		return 0;
-	TAILQ_FOREACH (q, &questions, entry)
-		if (q->id == id && memcmp(q->asker->nonce, nonce, ID_LEN) == 0)
-			break;
 	if (q == NULL || rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE)
 		return 0;
 	question_send(q->asker, q->backend_id, q->backend_idlen,
@@ -163,10 +174,76 @@ question_answer(const uint8_t nonce[ID_LEN], const char *idtext, size_t idlen,
 }
 
 int
+question_progress(const uint8_t nonce[ID_LEN], const char *token,
+    size_t tokenlen, const char *json, size_t len)
+{
+	struct question *q = question_find(nonce, token, tokenlen);
+	struct json_buf b = {0};
+	struct rpc r;
+	const char *why;
+	size_t blen;
+	char *body;
+	int code;
+
+	if (q == NULL || q->token == NULL ||
+	    rpc_scan(&r, json, len, &code, &why) != RPC_NOTIFICATION)
+		return 0;
+	splice_note(&b, &r, "progressToken", q->token, strlen(q->token));
+	if ((body = json_buf_take(&b, &blen)) != NULL)
+		notify_post(q->asker->backend, "POST", q->asker->session,
+		    q->asker->revision, body, blen);
+	return 1;
+}
+
+void
+question_cancelled(const struct asker *a, const struct rpc *r)
+{
+	const struct json_span *id = rpc_param(r, "requestId");
+	struct json_buf b = {0}, text = {0};
+	struct question *q;
+	char ours[48];
+
+	TAILQ_FOREACH (q, &questions, entry)
+		if (id != NULL && q->asker->backend == a->backend &&
+		    strcmp(q->asker->session, a->session) == 0 &&
+		    memcmp(q->asker->nonce, a->nonce, ID_LEN) == 0 &&
+		    q->backend_idlen == id->len &&
+		    memcmp(q->backend_id, id->p, id->len) == 0)
+			break;
+	if (id == NULL || q == NULL)
+		return;
+	splice_id(ours, q->id);
+	json_putstr(&text, ours);
+	splice_note(&b, r, "requestId", text.p, text.len);
+	if (!b.err && !text.err)
+		(void)q->asker->send(q->asker->arg, b.p, b.len);
+	json_buf_free(&text);
+	json_buf_free(&b);
+	question_free(q);
+}
+
+/* To the worker whose question it is, by the id of ours in the message. */
+static int
+relay(uint8_t kind, const uint8_t *nonce, uint64_t wid,
+    const struct json_span *id, const char *json, size_t len)
+{
+	struct k_relay m;
+
+	memset(&m, 0, sizeof(m));
+	m.kind = kind;
+	m.worker = wid;
+	memcpy(m.nonce, nonce, ID_LEN);
+	m.id.p = (uint8_t *)(uintptr_t)id->p;
+	m.id.len = id->len;
+	m.body.p = (uint8_t *)(uintptr_t)json;
+	m.body.len = len;
+	return keeperc_relay(&m);
+}
+
+int
 question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
     const char *json, size_t len)
 {
-	struct k_relay m;
 	uint64_t wid, id;
 
 	/* An id that is none of ours answers nothing. */
@@ -176,19 +253,29 @@ question_response(const uint8_t nonce[ID_LEN], const struct rpc *r,
 		(void)question_answer(nonce, r->id.p, r->id.len, json, len);
 		return 0;
 	}
-	memset(&m, 0, sizeof(m));
-	m.kind = RELAY_ANSWER;
-	m.worker = wid;
-	memcpy(m.nonce, nonce, ID_LEN);
-	m.id.p = (uint8_t *)(uintptr_t)r->id.p;
-	m.id.len = r->id.len;
-	m.body.p = (uint8_t *)(uintptr_t)json;
-	m.body.len = len;
-	if (keeperc_relay(&m) == 0)
+	if (relay(RELAY_ANSWER, nonce, wid, &r->id, json, len) == 0)
 		return 0;
 	log_warnx("an answer could not be relayed to worker %llu",
 	    (unsigned long long)wid);
 	return -1;
+}
+
+void
+mcp_progress(const struct mcp *m)
+{
+	const struct json_span *token = rpc_param(m->rpc, "progressToken");
+	const uint8_t *nonce = m->session->nonce;
+	uint64_t wid, id;
+
+	if (token != NULL && splice_readid(token, &wid, &id) == 0) {
+		if (wid == worker.id)
+			(void)question_progress(nonce, token->p, token->len,
+			    m->rq->body, m->rq->bodylen);
+		else
+			(void)relay(RELAY_PROGRESS, nonce, wid, token,
+			    m->rq->body, m->rq->bodylen);
+	}
+	reply_empty(m->rq, 202);
 }
 
 void
@@ -212,5 +299,6 @@ question_free(struct question *q)
 	(*q->asker->open)--;
 	TAILQ_REMOVE(&questions, q, entry);
 	free(q->backend_id);
+	free(q->token);
 	free(q);
 }

@@ -29,6 +29,12 @@ void question_ask(struct asker *, const struct rpc *);
  * of this worker in this session. */
 int question_answer(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
     const char *json, size_t len);
+/* The client tells how far it is: token and whole message, JSON. The same. */
+int question_progress(const uint8_t nonce[ID_LEN], const char *token,
+    size_t tokenlen, const char *json, size_t len);
+/* The backend takes back what it has asked (notifications/cancelled), on a
+ * stream of the same upstream session: the client is told. */
+void question_cancelled(const struct asker *, const struct rpc *);
 /* A response that a client has posted: for a question of this worker, or by the
  * keeper to another. -1 when it could not be sent there. */
 int question_response(const uint8_t nonce[ID_LEN], const struct rpc *,

@@ -18,6 +18,8 @@ static void put_meta(
     struct json_buf *, const struct call *, const struct rpc *, const char **);
 static void put_ref(
     struct json_buf *, const struct json_span *, const char *, const char *);
+static void put_question_meta(
+    struct json_buf *, const struct rpc *, const char *, const char **);
 static void put_answer(
     struct json_buf *, const struct call *, const struct rpc *);
 
@@ -156,28 +158,90 @@ int
 splice_progress(struct json_buf *b, const struct call *c, const struct rpc *r)
 {
 	const struct json_span *token = rpc_param(r, "progressToken");
-	const struct json_member *m;
-	const char *sep = ",";
 	uint64_t wid, id;
-	size_t i;
 
 	if (token == NULL || c->token == NULL ||
 	    splice_readid(token, &wid, &id) == -1 || wid != worker.id ||
 	    id != c->id)
 		return -1;
-	json_puts(b, "{\"jsonrpc\":\"2.0\",\"method\":"
-		     "\"notifications/progress\",\"params\":{"
-		     "\"progressToken\":");
-	json_put(b, c->token, c->tokenlen);
+	splice_note(b, r, "progressToken", c->token, c->tokenlen);
+	return b->err ? -1 : 0;
+}
+
+void
+splice_note(struct json_buf *b, const struct rpc *r, const char *key,
+    const char *value, size_t len)
+{
+	const struct json_member *m;
+	const char *sep = ",";
+	size_t i, keylen = strlen(key);
+
+	json_puts(b, "{\"jsonrpc\":\"2.0\",\"method\":");
+	json_putstr(b, r->method);
+	json_puts(b, ",\"params\":{\"");
+	json_puts(b, key);
+	json_puts(b, "\":");
+	json_put(b, value, len);
 	for (i = 0; i < r->doc.n; i++) {
 		m = &r->doc.m[i];
 		if (m->level == 1 &&
+		    !(m->keylen == keylen && memcmp(m->key, key, keylen) == 0))
+			put_member(b, &sep, m);
+	}
+	json_puts(b, "}}");
+}
+
+/* params._meta of a question, with our token in place of the backend's. */
+static void
+put_question_meta(
+    struct json_buf *b, const struct rpc *r, const char *id, const char **outer)
+{
+	const struct json_member *m;
+	const char *sep = ",";
+	size_t i;
+
+	json_puts(b, *outer);
+	json_puts(b, "\"_meta\":{\"progressToken\":");
+	json_putstr(b, id);
+	for (i = 0; i < r->doc.n; i++) {
+		m = &r->doc.m[i];
+		if (m->level == 2 &&
 		    !(m->keylen == 13 &&
 			memcmp(m->key, "progressToken", 13) == 0))
 			put_member(b, &sep, m);
 	}
-	json_puts(b, "}}");
-	return b->err ? -1 : 0;
+	json_puts(b, "}");
+	*outer = ",";
+}
+
+void
+splice_question(struct json_buf *b, const struct rpc *r, const char *id)
+{
+	const struct json_member *m;
+	const char *sep = "";
+	size_t i;
+
+	json_puts(b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_putstr(b, id);
+	json_puts(b, ",\"method\":");
+	json_putstr(b, r->method);
+	if (rpc_meta(r, "progressToken") != NULL) {
+		json_puts(b, ",\"params\":{");
+		for (i = 0; i < r->doc.n; i++) {
+			m = &r->doc.m[i];
+			if (m->level != 1)
+				continue;
+			if (m->keylen == 5 && memcmp(m->key, "_meta", 5) == 0)
+				put_question_meta(b, r, id, &sep);
+			else
+				put_member(b, &sep, m);
+		}
+		json_puts(b, "}");
+	} else if (r->params.type != JSON_NONE) {
+		json_puts(b, ",\"params\":");
+		json_putspan(b, &r->params);
+	}
+	json_puts(b, "}");
 }
 
 /* The member that answers, as the client's revision knows it. */

@@ -386,6 +386,55 @@ async function undeclared(x) {
 	}
 }
 
+// The token of the backend is its own: another's may be the same.
+async function patient(x, there) {
+	const two = [];
+	for (let i = 0; i < 2; i++) {
+		const { peer } = await session(x);
+		const nonce = fresh('patient');
+		const c = await peer.start('talk_patient', { nonce },
+		    { worker: x.a });
+		const q = await c.next(asked(methods.sampling), 'the question');
+		two.push({ peer, nonce, c, q });
+	}
+	ok(two[0].q.params._meta.progressToken !==
+	    two[1].q.params._meta.progressToken, 'one token for both');
+	for (const { peer, nonce, q } of two)
+		for (const n of [1, 2])
+			same(await peer.say({ method: 'notifications/progress',
+			    params: { progressToken: q.params._meta.progressToken,
+				progress: n, message: `${nonce}#${n}` } },
+			{ worker: there }), 202, 'progress');
+	// Whoever does not have the question tells nobody.
+	await two[0].peer.say({ method: 'notifications/progress', params: {
+	    progressToken: two[1].q.params._meta.progressToken, progress: 3,
+	    message: 'foreign' } }, { worker: there });
+	await sleep(100);
+	for (const { peer, nonce, c, q } of two) {
+		await peer.say({ id: q.id, result: results.sampling },
+		    { worker: there });
+		const m = await c.next(answer(c.rpcId));
+		same(JSON.parse(m.result.content[0].text).told,
+		    [`${nonce}#1`, `${nonce}#2`], 'told');
+	}
+}
+
+async function takenBack(x) {
+	const { peer } = await session(x);
+	const nonce = fresh('moody');
+	const c = await peer.start('talk_moody', { nonce }, { worker: x.a });
+	const q = await c.next(asked(methods.form), 'the question');
+	x.talker.moods.get(nonce)();
+	const off = await c.next(note('notifications/cancelled'), 'the cancel');
+	same(off.params.requestId, q.id, 'what is cancelled');
+	ok(/changed my mind/.test(off.params.reason), off.params.reason);
+	const m = await c.next(answer(c.rpcId));
+	same(JSON.parse(m.result.content[0].text).got, 'taken back', 'result');
+	// An answer that comes all the same is nobody's.
+	same(await peer.say({ id: q.id, result: results.form },
+	    { worker: x.b }), 202, 'late');
+}
+
 async function rootsChanged(x) {
 	const { peer, up } = await session(x);
 	for (const worker of [x.a, x.b])
@@ -576,6 +625,10 @@ run('streams', async () => {
 	    clientGone(x));
 	await test('ASK only what the client has declared', () => undeclared(x));
 	await test('ASK changed roots are passed on', () => rootsChanged(x));
+	for (const where of ['the same', 'another'])
+		await test(`ASK progress of a question, from ${where} worker`, () =>
+		    patient(x, where === 'the same' ? x.a : x.b));
+	await test('ASK a question is taken back', () => takenBack(x));
 	await test('ASK a backend\'s ping is answered here', () => pinged(x));
 	await test('DEATH of the backend', () => backendDies(x));
 	await test('DEATH of the keeper', () => keeperDies(x));

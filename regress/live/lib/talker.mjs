@@ -63,6 +63,7 @@ export class Talker {
 		this.events = events;
 		this.sessions = new Map(); // id: session
 		this.heard = []; // [what, session, …]
+		this.moods = new Map(); // nonce: takes its question back
 		this.cancelled = []; // nonces of calls that were cancelled
 	}
 
@@ -201,6 +202,24 @@ export class Talker {
 				await x.sendNotification({
 				    method: 'notifications/elicitation/complete',
 				    params: { elicitationId: `e-${nonce}` } });
+			return text(JSON.stringify({ nonce, got }));
+		},
+		// Asks with a progress token, and says what it was told of.
+		patient: async ({ nonce }, x) => {
+			const told = [];
+			const [make, schema] = questions.sampling;
+			const got = await x.sendRequest(make(nonce), schema, {
+				onprogress: (p) => told.push(p.message),
+			});
+			return text(JSON.stringify({ nonce, told, got }));
+		},
+		// Asks, and takes the question back when it has been told to.
+		moody: async ({ nonce }, x) => {
+			const [make, schema] = questions.form;
+			const off = new AbortController();
+			this.moods.set(nonce, () => off.abort('changed my mind'));
+			const got = await x.sendRequest(make(nonce), schema,
+			    { signal: off.signal }).catch(() => 'taken back');
 			return text(JSON.stringify({ nonce, got }));
 		},
 		// Returns after ms unless it is cancelled.
