@@ -114,7 +114,10 @@ enum imsg_type {
 	K_CHANGED, /* struct k_catalog: every worker has it, tell clients */
 	K_LEVEL, /* struct k_soft -> K_DONE: log level of a session; the keeper
 		    tells every worker in the same words */
-	K_SUBSCRIBE, /* struct k_soft: a resource is watched, or no more */
+	K_SUBSCRIBE, /* struct k_soft: a resource is watched, or no more; the
+			same */
+	K_REMIND, /* struct k_soft: to a new keeper, a level or a watched
+		     resource that was told to the one before */
 	K_ROOTS, /* struct k_end: the client's roots have changed */
 	K_DONE, /* - */
 	K_RESUME, /* struct k_resume -> K_PIPE or K_NOPIPE; to the worker that has

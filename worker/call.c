@@ -20,6 +20,7 @@
 #include "policy.h"
 #include "question.h"
 #include "revoked.h"
+#include "soft.h"
 #include "splice.h"
 #include "upstream.h"
 #include "view.h"
@@ -282,6 +283,7 @@ call_lost(struct call *c)
 	c->rq = NULL;
 	rq->gone = NULL;
 	upsession_end(c->nonce);
+	soft_end(c->nonce);
 	(void)keeperc_end(c->nonce);
 	mcp_error(rq, 404, &id, RPC_NO_SESSION, "this session has ended");
 	call_finish(c);
@@ -458,6 +460,7 @@ call_subscribed(const struct call *c)
 	m.backend = c->backend->conf.id;
 	m.uri = c->uri;
 	m.on = c->kind == CALL_SUBSCRIBE;
+	soft_subscribe(&m);
 	(void)keeperc_subscribe(&m);
 }
 
@@ -545,8 +548,10 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 		    (kind == REV_SESSION && memcmp(c->nonce, id, ID_LEN) == 0))
 			call_end(c);
 	}
-	if (kind == REV_SESSION)
+	if (kind == REV_SESSION) {
 		upsession_end(id);
+		soft_end(id);
+	}
 }
 
 static void

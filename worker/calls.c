@@ -11,6 +11,7 @@
 #include "keeperc.h"
 #include "mcp.h"
 #include "policy.h"
+#include "soft.h"
 #include "view.h"
 #include "worker.h"
 
@@ -133,6 +134,10 @@ call_resource(const struct mcp *m, enum call_kind kind)
 	if ((b = view_uri(v, buf)) == NULL)
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
+	else if (kind == CALL_SUBSCRIBE &&
+		 !soft_room(m->session->nonce, b->conf.id, buf))
+		mcp_error(m->rq, 200, &m->rpc->id, RPC_SERVER,
+		    "too many resources of this server are watched");
 	else
 		call_start(
 		    m, b, kind, NULL, kind == CALL_RESOURCE ? NULL : buf);

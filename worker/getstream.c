@@ -20,6 +20,7 @@
 #include "question.h"
 #include "resume.h"
 #include "revoked.h"
+#include "soft.h"
 #include "view.h"
 #include "watch.h"
 
@@ -403,7 +404,9 @@ getstreams_tick(void)
 		next = LIST_NEXT(g, entry);
 		if (g->gone != 0 && now - g->gone >= GONE_TIME)
 			stream_end(g);
-		else
+		else {
 			evlog_keepalive(g->log, now);
+			soft_touch(g->nonce);
+		}
 	}
 }

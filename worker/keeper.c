@@ -61,6 +61,7 @@ static void on_claim(struct peer *, uint32_t, void *, int);
 static void on_lists(struct peer *, uint32_t, void *, int);
 static void on_level(struct peer *, uint32_t, void *, int);
 static void on_subscribe(struct peer *, uint32_t, void *, int);
+static void on_remind(struct peer *, uint32_t, void *, int);
 static void on_roots(struct peer *, uint32_t, void *, int);
 static void on_resume(struct peer *, uint32_t, void *, int);
 static struct peer *link_find(uint64_t);
@@ -98,6 +99,7 @@ static const struct peer_rule worker_rules[] = {
     {K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
     {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
     {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+    {K_REMIND, &def_k_soft, PEER_ANY, 0, on_remind},
     {K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
     {K_RESUME, &def_k_resume, PEER_ANY, 0, on_resume},
 };
@@ -412,7 +414,16 @@ on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)fd;
 	soft_subscribe(msg);
-	tell_old(((struct k_soft *)msg)->nonce, K_SUBSCRIBE, &def_k_soft, msg);
+	keeper_all(K_SUBSCRIBE, &def_k_soft, msg, -1);
+}
+
+static void
+on_remind(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	soft_reminded(msg);
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "peer.h"
 #include "question.h"
 #include "resume.h"
+#include "soft.h"
 #include "upsession.h"
 #include "worker.h"
 
@@ -76,6 +77,7 @@ keeperc_channel(int fd)
 		log_warnx("keeper: out of memory");
 		return;
 	}
+	soft_remind(keeper);
 	upsession_reput();
 	catalog_reask();
 	getstream_reclaim();
@@ -213,7 +215,7 @@ on_level(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
-	level_learn(msg);
+	soft_level(msg);
 	upsession_soft(K_LEVEL, msg);
 }
 
@@ -223,6 +225,7 @@ on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
+	soft_subscribe(msg);
 	upsession_soft(K_SUBSCRIBE, msg);
 }
 

@@ -9,9 +9,9 @@
 #include "compat.h"
 #include "keeperc.h"
 #include "level.h"
+#include "soft.h"
 
 #define NLEVELS 8
-#define NKNOWN  8192
 
 struct pending {
 	TAILQ_ENTRY(pending) entry;
@@ -21,19 +21,11 @@ struct pending {
 };
 
 static int level_number(const struct json_span *);
-static struct known *known_slot(const uint8_t *);
 static void pending_gone(struct request *);
 static void pending_finish(struct pending *, int);
 
 static const char *const levels[NLEVELS] = {"debug", "info", "notice",
     "warning", "error", "critical", "alert", "emergency"};
-
-/* What the keeper has told, by nonce; the random first bytes are the place. A
- * session that loses its place to another is sent every line. */
-static struct known {
-	uint8_t nonce[ID_LEN];
-	int level; /* index plus one; 0: free */
-} * known;
 
 static TAILQ_HEAD(, pending) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t next_id;
@@ -49,41 +41,16 @@ level_number(const struct json_span *s)
 	return -1;
 }
 
-static struct known *
-known_slot(const uint8_t *nonce)
-{
-	uint32_t h;
-
-	if (known == NULL && (known = calloc(NKNOWN, sizeof(*known))) == NULL)
-		return NULL;
-	memcpy(&h, nonce, sizeof(h));
-	return &known[h % NKNOWN];
-}
-
-void
-level_learn(const struct k_soft *m)
-{
-	struct known *k = known_slot(m->nonce);
-	size_t i;
-
-	for (i = 0; k != NULL && i < NLEVELS; i++)
-		if (strcmp(levels[i], m->level) == 0) {
-			memcpy(k->nonce, m->nonce, ID_LEN);
-			k->level = i + 1;
-		}
-}
-
 int
 level_passes(const uint8_t nonce[ID_LEN], const struct rpc *r)
 {
-	int n = level_number(rpc_param(r, "level"));
-	struct known *k;
+	const char *word = soft_levelof(nonce);
+	int n = level_number(rpc_param(r, "level")), set;
 
-	if (known == NULL || n == -1)
-		return 1;
-	k = known_slot(nonce);
-	return k->level == 0 || memcmp(k->nonce, nonce, ID_LEN) != 0 ||
-	       n + 1 >= k->level;
+	for (set = 0; word != NULL && set < NLEVELS; set++)
+		if (strcmp(levels[set], word) == 0)
+			break;
+	return word == NULL || n == -1 || n >= set;
 }
 
 void

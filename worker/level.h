@@ -11,7 +11,6 @@ void mcp_set_level(const struct mcp *);
 int level_passes(const uint8_t nonce[ID_LEN], const struct rpc *);
 
 /* From keeperc.c. */
-void level_learn(const struct k_soft *);
 void level_done(uint32_t id);
 void level_keeper_gone(void);
 

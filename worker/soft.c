@@ -1,5 +1,6 @@
 /*
- * Soft state of client sessions.
+ * Soft state of client sessions: the keeper's, and in every worker a copy of
+ * what they have said, so that the next keeper can be told.
  */
 #include <sys/queue.h>
 
@@ -11,7 +12,6 @@
 
 #define BUCKETS     4096
 #define MAX_ENTRIES 65536
-#define MAX_URIS    64 /* of a session and backend */
 #define IDLE_TIME   (24 * 3600 * 1000ull) /* ms without a stream */
 
 struct sub {
@@ -32,6 +32,9 @@ struct soft {
 
 static struct soft *soft_find(const uint8_t *);
 static struct soft *soft_get(const uint8_t *);
+static struct sub *sub_find(
+    const struct soft *, uint32_t, const char *, size_t *);
+static void tell(struct peer *, uint32_t, uint32_t);
 static void soft_free(struct soft *);
 static size_t hash(const uint8_t *);
 
@@ -109,25 +112,65 @@ soft_level(const struct k_soft *m)
 	s->level = level;
 }
 
+/* n: how many of that backend come before it, or are there in all. */
+static struct sub *
+sub_find(const struct soft *s, uint32_t backend, const char *uri, size_t *n)
+{
+	struct sub *b;
+
+	*n = 0;
+	LIST_FOREACH (b, &s->subs, entry) {
+		if (b->backend != backend)
+			continue;
+		if (strcmp(b->uri, uri) == 0)
+			break;
+		++*n;
+	}
+	return b;
+}
+
+int
+soft_room(const uint8_t nonce[ID_LEN], uint32_t backend, const char *uri)
+{
+	struct soft *s = soft_find(nonce);
+	size_t n;
+
+	return s == NULL || sub_find(s, backend, uri, &n) != NULL ||
+	       n < SOFT_URIS;
+}
+
+const char *
+soft_levelof(const uint8_t nonce[ID_LEN])
+{
+	struct soft *s = soft_find(nonce);
+
+	return s == NULL ? NULL : s->level;
+}
+
+void
+soft_touch(const uint8_t nonce[ID_LEN])
+{
+	struct soft *s = soft_find(nonce);
+
+	if (s != NULL)
+		s->used = mono_msec();
+}
+
 void
 soft_subscribe(const struct k_soft *m)
 {
 	struct soft *s = soft_get(m->nonce);
 	struct sub *b;
-	size_t n = 0;
+	size_t n;
 
 	if (s == NULL)
 		return;
-	LIST_FOREACH (b, &s->subs, entry) {
-		n += b->backend == m->backend;
-		if (b->backend == m->backend && strcmp(b->uri, m->uri) == 0)
-			break;
-	}
+	b = sub_find(s, m->backend, m->uri, &n);
 	if (b != NULL && !m->on) {
 		LIST_REMOVE(b, entry);
 		free(b->uri);
 		free(b);
-	} else if (b == NULL && m->on && n < MAX_URIS) {
+	} else if (b == NULL && m->on && n < SOFT_URIS) {
 		if ((b = calloc(1, sizeof(*b))) == NULL ||
 		    (b->uri = strdup(m->uri)) == NULL) {
 			free(b);
@@ -147,11 +190,11 @@ soft_fill(const uint8_t nonce[ID_LEN], uint32_t backend, struct k_session *k)
 	if (s == NULL)
 		return;
 	k->level = s->level;
-	k->uris.v = calloc(MAX_URIS, sizeof(*k->uris.v));
+	k->uris.v = calloc(SOFT_URIS, sizeof(*k->uris.v));
 	if (k->uris.v == NULL)
 		return;
 	LIST_FOREACH (b, &s->subs, entry)
-		if (b->backend == backend && k->uris.n < MAX_URIS)
+		if (b->backend == backend && k->uris.n < SOFT_URIS)
 			k->uris.v[k->uris.n++] = b->uri;
 }
 
@@ -209,23 +252,54 @@ soft_free(struct soft *s)
 	free(s);
 }
 
-void
-soft_greet(struct peer *p)
+/* Each level and each subscription, as far as the peer takes them. */
+static void
+tell(struct peer *p, uint32_t level, uint32_t subscribe)
 {
 	struct k_soft m;
 	struct soft *s;
+	struct sub *b;
 	size_t i;
 
-	memset(&m, 0, sizeof(m));
 	for (i = 0; i < BUCKETS; i++)
 		LIST_FOREACH (s, &table[i], entry) {
-			if (s->level == NULL ||
-			    peer_queued(p) > PEER_QUEUE_MAX / 2)
-				continue;
+			if (peer_queued(p) > PEER_QUEUE_MAX / 2)
+				return;
+			memset(&m, 0, sizeof(m));
 			memcpy(m.nonce, s->nonce, ID_LEN);
-			m.level = s->level;
-			(void)peer_send(p, K_LEVEL, 0, &def_k_soft, &m, -1);
+			if ((m.level = s->level) != NULL)
+				(void)peer_send(
+				    p, level, 0, &def_k_soft, &m, -1);
+			m.level = NULL;
+			m.on = 1;
+			LIST_FOREACH (b, &s->subs, entry) {
+				m.backend = b->backend;
+				m.uri = b->uri;
+				(void)peer_send(
+				    p, subscribe, 0, &def_k_soft, &m, -1);
+			}
 		}
+}
+
+void
+soft_greet(struct peer *worker)
+{
+	tell(worker, K_LEVEL, K_SUBSCRIBE);
+}
+
+void
+soft_remind(struct peer *keeper)
+{
+	tell(keeper, K_REMIND, K_REMIND);
+}
+
+void
+soft_reminded(const struct k_soft *m)
+{
+	if (*m->uri != '\0')
+		soft_subscribe(m);
+	else if (soft_levelof(m->nonce) == NULL)
+		soft_level(m);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "notify.h"
 #include "oldsse.h"
+#include "soft.h"
 #include "upsession.h"
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
@@ -48,6 +49,7 @@ static struct upsession *slot(const uint8_t *, uint32_t, int);
 static int upsession_store(const struct k_lease *, const char *, const char *);
 static void upsession_clear(struct upsession *);
 static int upsession_tell(const struct upsession *);
+static void making_recall(struct making *);
 static void making_start(struct making *);
 static void making_made(void *, const struct handshake_result *);
 static void making_finish(struct making *, const char *);
@@ -202,8 +204,10 @@ upsession_get(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class,
 		if ((s = slot(nonce, b->conf.id, 0)) != NULL && stale != NULL &&
 		    strcmp(s->session, stale) == 0)
 			upsession_clear(s);
-		if (keeperc_lease(m->id, &m->lease) == -1)
+		if (keeperc_lease(m->id, &m->lease) == -1) {
+			making_recall(m);
 			making_start(m);
+		}
 	}
 	w->making = m;
 	TAILQ_INSERT_TAIL(&m->waits, w, entry);
@@ -215,6 +219,22 @@ upsession_cancel(struct upwait *w)
 {
 	TAILQ_REMOVE(&w->making->waits, w, entry);
 	free(w);
+}
+
+/* As the keeper would say with a lease. */
+static void
+making_recall(struct making *m)
+{
+	struct k_session k;
+	uint32_t i;
+
+	memset(&k, 0, sizeof(k));
+	soft_fill(m->lease.nonce, m->lease.backend, &k);
+	if (k.level != NULL)
+		m->level = strdup(k.level);
+	for (i = 0; i < k.uris.n; i++)
+		(void)strv_add(&m->uris, k.uris.v[i]);
+	free(k.uris.v);
 }
 
 static void
@@ -387,8 +407,10 @@ upsession_keeper_gone(void)
 
 	TAILQ_FOREACH (m, &makings, entry) {
 		m->leased = 0;
-		if (m->hs == NULL && m->restoring == 0)
+		if (m->hs == NULL && m->restoring == 0) {
+			making_recall(m);
 			making_start(m);
+		}
 	}
 }
 

@@ -28,6 +28,7 @@
 #include "priv.h"
 #include "roles.h"
 #include "sandbox.h"
+#include "soft.h"
 #include "tls.h"
 #include "upsession.h"
 #include "upstream.h"
@@ -345,6 +346,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	upsession_tick();
 	getstreams_tick();
 	evlog_tick();
+	soft_tick();
 	upstream_tick();
 	oldsse_tick();
 	if (worker.draining)

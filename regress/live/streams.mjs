@@ -94,6 +94,26 @@ async function updates(x) {
 	two.g.close();
 }
 
+// One more than is remembered is refused, and not forgotten later.
+async function tooMany(x) {
+	const { peer } = await session(x);
+	const ask = async (method, n, worker) => {
+		const r = await peer.ask(method, { uri: `talk://many/${n}` },
+		    { worker });
+		return r.next(answer(r.rpcId));
+	};
+	for (let n = 0; n < 64; n++)
+		same((await ask('resources/subscribe', n, n % 2 ? x.a : x.b))
+		    .result, {}, `subscription ${n}`);
+	for (const worker of [x.a, x.b])
+		ok(/too many/.test((await ask('resources/subscribe', 64, worker))
+		    .error.message), 'the 65th');
+	same((await ask('resources/subscribe', 5, x.a)).result, {}, 'again');
+	same((await ask('resources/unsubscribe', 7, x.a)).result, {}, 'one off');
+	await until('room for another', async () =>
+	    (await ask('resources/subscribe', 64, x.b)).result);
+}
+
 async function levels(x) {
 	const { peer, up, g } = await streaming(x, x.a);
 	const r = await peer.ask('logging/setLevel', { level: 'warning' },
@@ -453,13 +473,25 @@ async function pinged(x) {
 
 // ---- deaths ----
 
-async function backendDies(x) {
+async function killKeeper(x) {
+	const [old] = x.gw.pids('keeper');
+	process.kill(old, 'SIGKILL');
+	await until('a new keeper', () => {
+		const [now] = x.gw.pids('keeper');
+		return now !== undefined && now !== old;
+	});
+}
+
+// keeper: it dies first, and the next must know what the client has asked for.
+async function backendDies(x, keeper) {
 	const s = await streaming(x, x.a);
 	const { peer, g } = s;
 	const r = await peer.ask('resources/subscribe', { uri: 'talk://one' });
 	await r.end();
 	const l = await peer.ask('logging/setLevel', { level: 'error' });
 	await l.end();
+	if (keeper)
+		await killKeeper(x);
 	const nonce = fresh('dies');
 	const c = await peer.start('talk_steps', { nonce, n: 50, ms: 100 },
 	    { worker: x.b, token: 5 });
@@ -514,12 +546,7 @@ async function keeperDies(x) {
 	const c = await s.peer.start('talk_ask', { nonce: fresh('k') },
 	    { worker: x.a });
 	const q = await c.next(asked(methods.form));
-	const [old] = x.gw.pids('keeper');
-	process.kill(old, 'SIGKILL');
-	await until('a new keeper', () => {
-		const [now] = x.gw.pids('keeper');
-		return now !== undefined && now !== old;
-	});
+	await killKeeper(x);
 	await until('its answer to be relayed', async () => {
 		await s.peer.say({ id: q.id, result: results.form },
 		    { worker: x.b });
@@ -592,6 +619,7 @@ run('streams', async () => {
 	await test('STREAM list_changed reaches the GET stream', () =>
 	    listChanged(x));
 	await test('STREAM updates of subscribed resources', () => updates(x));
+	await test('STREAM more subscriptions than are kept', () => tooMany(x));
 	await test('STREAM log lines from the level on', () => levels(x));
 	for (const mode of Object.keys(questions))
 		await test(`STREAM a question outside of a call: ${mode}`, () =>
@@ -630,7 +658,9 @@ run('streams', async () => {
 		    patient(x, where === 'the same' ? x.a : x.b));
 	await test('ASK a question is taken back', () => takenBack(x));
 	await test('ASK a backend\'s ping is answered here', () => pinged(x));
-	await test('DEATH of the backend', () => backendDies(x));
+	await test('DEATH of the backend', () => backendDies(x, false));
+	await test('DEATH of the keeper, then of the backend', () =>
+	    backendDies(x, true));
 	await test('DEATH of the keeper', () => keeperDies(x));
 	await test('DEATH of the worker that owns the stream', () =>
 	    ownerDies(x));

@@ -81,6 +81,25 @@ main(void)
 	}
 	CHECK(watched(a, 3, NULL) == 64);
 
+	CHECK(!soft_room(a, 3, "y://64"));
+	CHECK(soft_room(a, 3, "y://0"));
+	CHECK(soft_room(a, 4, "y://64") && soft_room(b, 3, "y://64"));
+
+	/* What a client has said to the new keeper is newer. */
+	m.uri = uri;
+	uri[0] = '\0';
+	m.level = debug;
+	soft_reminded(&m);
+	CHECK(strcmp(soft_levelof(a), "error") == 0);
+	memcpy(m.nonce, b, ID_LEN);
+	soft_reminded(&m);
+	CHECK(strcmp(soft_levelof(b), "debug") == 0);
+	strcpy(uri, "z://1");
+	m.backend = 9;
+	m.on = 1;
+	soft_reminded(&m);
+	CHECK(watched(b, 9, NULL) == 1);
+
 	soft_end(a);
 	CHECK(watched(a, 1, &level) == 0 && level == NULL);
 	CHECK(watched(b, 1, NULL) == 1);

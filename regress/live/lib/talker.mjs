@@ -9,6 +9,7 @@ import { StreamableHTTPServerTransport } from
 import {
 	CallToolRequestSchema, CreateMessageResultSchema, ElicitResultSchema,
 	EmptyResultSchema, ListResourcesRequestSchema,
+	ListResourceTemplatesRequestSchema,
 	ListRootsResultSchema, ListToolsRequestSchema,
 	ReadResourceRequestSchema, RootsListChangedNotificationSchema,
 	SetLevelRequestSchema, SubscribeRequestSchema, UnsubscribeRequestSchema,
@@ -156,6 +157,8 @@ export class Talker {
 		});
 		on(ListResourcesRequestSchema, () => ({ resources: ['one', 'two']
 		    .map((n) => ({ uri: `talk://${n}`, name: n })) }));
+		on(ListResourceTemplatesRequestSchema, () => ({ resourceTemplates: [
+		    { uriTemplate: 'talk://many/{n}', name: 'many' }] }));
 		on(ReadResourceRequestSchema, ({ uri }) => ({ contents: [{ uri,
 		    text: uri }] }));
 		on(SubscribeRequestSchema, ({ uri }) => {
