@@ -5,6 +5,7 @@
  * The rows of the store. On disk a row is one version byte and the wire form
  * of its struct; a row of another version is an error, never a guess.
  */
+#include "be.h"
 #include "proto.h"
 #include "store.h"
 
@@ -84,10 +85,5 @@ int row_put(enum table, const void *key, size_t keylen, const struct msgdef *,
     const void *row);
 /* From the bytes an iteration shows. 0 or -1. */
 int row_decode(const struct msgdef *, void *row, const uint8_t *p, size_t len);
-
-void put_be32(uint8_t *, uint32_t);
-void put_be64(uint8_t *, uint64_t);
-uint32_t get_be32(const uint8_t *);
-uint64_t get_be64(const uint8_t *);
 
 #endif

@@ -118,6 +118,9 @@ enum imsg_type {
 			same */
 	K_REMIND, /* struct k_soft: to a new keeper, a level or a watched
 		     resource that was told to the one before */
+	K_LINK, /* struct k_soft: a backend's answer has named a resource */
+	K_WHOSE, /* struct k_soft -> K_OWNER: who has named this one? */
+	K_OWNER, /* struct k_soft: backend; 0: nobody */
 	K_ROOTS, /* struct k_end: the client's roots have changed */
 	K_DONE, /* - */
 	K_RESUME, /* struct k_resume -> K_PIPE or K_NOPIPE; to the worker that has
@@ -574,7 +577,7 @@ struct k_claim {
 struct k_soft {
 	uint8_t nonce[ID_LEN];
 	char *level; /* K_LEVEL */
-	uint32_t backend; /* K_SUBSCRIBE */
+	uint32_t backend; /* K_SUBSCRIBE, K_LINK, K_OWNER */
 	char *uri;
 	uint8_t on;
 };

@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 
 #include "b64.h"
+#include "be.h"
 #include "compat.h"
 #include "seal.h"
 
@@ -43,10 +44,7 @@ seal(const struct seal_key *key, uint8_t purpose, const void *data, size_t len)
 		return NULL;
 	raw[0] = VERSION;
 	raw[1] = purpose;
-	raw[2] = (uint8_t)(key->kid >> 24);
-	raw[3] = (uint8_t)(key->kid >> 16);
-	raw[4] = (uint8_t)(key->kid >> 8);
-	raw[5] = (uint8_t)key->kid;
+	put_be32(raw + 2, key->kid);
 	if (nonce(raw + AD_LEN) == 0 && encrypt(key, raw, data, len) == 0 &&
 	    (text = malloc(B64URL_LEN(rawlen) + 1)) != NULL)
 		b64url_encode(text, raw, rawlen);
@@ -63,8 +61,7 @@ seal_kid(const char *text, size_t textlen, uint8_t purpose, uint32_t *kid)
 	    b64url_decode(ad, sizeof(ad), text, AD_LEN / 3 * 4) != AD_LEN ||
 	    ad[0] != VERSION || ad[1] != purpose)
 		return -1;
-	*kid = (uint32_t)ad[2] << 24 | (uint32_t)ad[3] << 16 |
-	       (uint32_t)ad[4] << 8 | ad[5];
+	*kid = get_be32(ad + 2);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "keeperc.h"
 #include "level.h"
+#include "link.h"
 #include "log.h"
 #include "mcp.h"
 #include "notify.h"
@@ -77,6 +78,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->kind = cs->kind;
 	c->backend = cs->backend;
 	c->endpoint = rq->endpoint;
+	c->client_class = cs->session->class;
 	c->class = view_class(cs->backend, cs->session->class);
 	memcpy(c->nonce, cs->session->nonce, ID_LEN);
 	if (cs->proof != NULL) {
@@ -221,6 +223,9 @@ call_answer(struct call *c, const struct rpc *r)
 	c->answered = 1;
 	if (r->result != NULL && c->uri != NULL)
 		call_subscribed(c);
+	if (r->result != NULL &&
+	    (c->kind == CALL_TOOL || c->kind == CALL_PROMPT))
+		link_learn(c, &r->result->val);
 	if (b.err)
 		call_abandon(c);
 	else

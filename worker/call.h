@@ -33,7 +33,7 @@ struct call {
 	struct evlog *log; /* the stream, once there is one */
 	enum call_kind kind;
 	struct backend *backend;
-	uint8_t class;
+	uint8_t class, client_class; /* toward this backend; in all */
 	const struct endpoint *endpoint;
 	char *subject;
 	char *client_revision;

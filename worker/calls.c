@@ -9,6 +9,7 @@
 #include "call.h"
 #include "getstream.h"
 #include "keeperc.h"
+#include "link.h"
 #include "mcp.h"
 #include "policy.h"
 #include "soft.h"
@@ -20,6 +21,7 @@
 static struct view *call_view(const struct mcp *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
     const struct view_item *, const char *);
+static struct backend *call_owner(const struct mcp *);
 static void call_resource(const struct mcp *, enum call_kind);
 static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
 static void unknown(const struct mcp *, const char *, const char *);
@@ -115,6 +117,19 @@ mcp_prompts_get(const struct mcp *m)
 	call_named(m, CAT_PROMPTS, CALL_PROMPT);
 }
 
+/* Whoever has named it in an answer, if it is one of this endpoint. */
+static struct backend *
+call_owner(const struct mcp *m)
+{
+	const struct endpoint *e = m->rq->endpoint;
+	size_t i;
+
+	for (i = 0; m->rq->asked && i < e->nbackend; i++)
+		if (e->backend[i]->conf.id == m->rq->owner)
+			return e->backend[i];
+	return NULL;
+}
+
 /* A request about one resource goes to whoever has it. */
 static void
 call_resource(const struct mcp *m, enum call_kind kind)
@@ -131,7 +146,13 @@ call_resource(const struct mcp *m, enum call_kind kind)
 	}
 	if ((v = call_view(m)) == NULL)
 		return;
-	if ((b = view_uri(v, buf)) == NULL)
+	b = view_listed(v, buf);
+	if (b == NULL && m->rq->endpoint->nbackend > 1) {
+		if (!m->rq->asked && link_ask(m, buf) == 0)
+			return;
+		b = call_owner(m);
+	}
+	if (b == NULL && (b = view_uri(v, buf)) == NULL)
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_NO_RESOURCE,
 		    "Resource not found");
 	else if (kind == CALL_SUBSCRIBE &&

@@ -25,6 +25,7 @@
 #include "sandbox.h"
 #include "sessions.h"
 #include "soft.h"
+#include "whose.h"
 #include "tls.h"
 #include "upstream.h"
 #include "worker.h"
@@ -62,6 +63,8 @@ static void on_lists(struct peer *, uint32_t, void *, int);
 static void on_level(struct peer *, uint32_t, void *, int);
 static void on_subscribe(struct peer *, uint32_t, void *, int);
 static void on_remind(struct peer *, uint32_t, void *, int);
+static void on_link(struct peer *, uint32_t, void *, int);
+static void on_whose(struct peer *, uint32_t, void *, int);
 static void on_roots(struct peer *, uint32_t, void *, int);
 static void on_resume(struct peer *, uint32_t, void *, int);
 static struct peer *link_find(uint64_t);
@@ -100,6 +103,8 @@ static const struct peer_rule worker_rules[] = {
     {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
     {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
     {K_REMIND, &def_k_soft, PEER_ANY, 0, on_remind},
+    {K_LINK, &def_k_soft, PEER_ANY, 0, on_link},
+    {K_WHOSE, &def_k_soft, PEER_ANY, 0, on_whose},
     {K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
     {K_RESUME, &def_k_resume, PEER_ANY, 0, on_resume},
 };
@@ -247,6 +252,7 @@ worker_gone(struct peer *p)
 
 	lease_gone(p);
 	soft_gone(p);
+	whose_gone(p);
 	level_gone(p);
 	LIST_REMOVE(l, entry);
 	free(l);
@@ -307,6 +313,7 @@ on_end(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)fd;
 	lease_end(((struct k_end *)msg)->nonce, 0);
 	soft_end(((struct k_end *)msg)->nonce);
+	whose_end(((struct k_end *)msg)->nonce);
 }
 
 static void
@@ -424,6 +431,22 @@ on_remind(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)fd;
 	soft_reminded(msg);
+}
+
+static void
+on_link(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	whose_named(msg);
+}
+
+static void
+on_whose(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)fd;
+	whose_ask(p, id, msg);
 }
 
 static void
@@ -569,4 +592,5 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	lease_tick();
 	shelf_tick();
 	soft_tick();
+	whose_tick();
 }

@@ -12,6 +12,7 @@
 #include "getstream.h"
 #include "keeperc.h"
 #include "level.h"
+#include "link.h"
 #include "log.h"
 #include "memfd.h"
 #include "peer.h"
@@ -28,6 +29,7 @@ static void on_session(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
 static void on_relay_fd(struct peer *, uint32_t, void *, int);
 static void on_subscribe(struct peer *, uint32_t, void *, int);
+static void on_owner(struct peer *, uint32_t, void *, int);
 static void on_roots(struct peer *, uint32_t, void *, int);
 static void on_release(struct peer *, uint32_t, void *, int);
 static void on_open(struct peer *, uint32_t, void *, int);
@@ -52,6 +54,7 @@ static const struct peer_rule rules[] = {
     {K_DONE, NULL, PEER_ANY, 0, on_done},
     {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
     {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
+    {K_OWNER, &def_k_soft, PEER_ANY, 0, on_owner},
     {K_ROOTS, &def_k_end, PEER_ANY, 0, on_roots},
     {K_RESUME, &def_k_resume, PEER_ANY, 1, on_resume},
     {K_PIPE, NULL, PEER_ANY, 1, on_pipe},
@@ -71,6 +74,7 @@ keeperc_channel(int fd)
 		upsession_keeper_gone();
 		resume_keeper_gone();
 		level_keeper_gone();
+		link_keeper_gone();
 	}
 	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
 	if (keeper == NULL) {
@@ -98,6 +102,7 @@ keeper_gone(struct peer *p)
 	upsession_keeper_gone();
 	resume_keeper_gone();
 	level_keeper_gone();
+	link_keeper_gone();
 }
 
 static void
@@ -227,6 +232,14 @@ on_subscribe(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)fd;
 	soft_subscribe(msg);
 	upsession_soft(K_SUBSCRIBE, msg);
+}
+
+static void
+on_owner(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)fd;
+	link_owner(id, msg);
 }
 
 static void
@@ -372,6 +385,18 @@ int
 keeperc_subscribe(const struct k_soft *m)
 {
 	return tell(K_SUBSCRIBE, 0, &def_k_soft, m);
+}
+
+int
+keeperc_link(const struct k_soft *m)
+{
+	return tell(K_LINK, 0, &def_k_soft, m);
+}
+
+int
+keeperc_whose(uint32_t id, const struct k_soft *m)
+{
+	return tell(K_WHOSE, id, &def_k_soft, m);
 }
 
 int

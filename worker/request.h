@@ -47,6 +47,8 @@ struct request {
 	void *ctx; /* the handler's own */
 	struct batch *batch; /* a part of it: batch.c collects the answer */
 	LIST_ENTRY(request) part;
+	int asked; /* whose the resource is that it is about: */
+	uint32_t owner; /* this backend's, or 0 */
 	uint64_t waiting; /* ms: since when it waits for the catalog */
 };
 

@@ -17,6 +17,17 @@
 
 #define BUCKETS          512
 #define MAX_INSTRUCTIONS (16 * 1024)
+/* Of a list; few clients ask for a second page, so pages are large. */
+#define PAGE_ITEMS 1000
+#define PAGE_BYTES (1024 * 1024)
+
+/* JSON, and where its pages begin: the first after the bracket. */
+struct list {
+	char *p;
+	size_t len;
+	size_t *page;
+	size_t npage;
+};
 
 struct view {
 	const struct endpoint *endpoint;
@@ -25,8 +36,7 @@ struct view {
 	uint32_t caps;
 	struct view_item *name[2][BUCKETS]; /* CAT_TOOLS, CAT_PROMPTS */
 	/* The newest is there from the start, others on first use. */
-	char *list[PROJECTS][CAT_KINDS];
-	size_t listlen[PROJECTS][CAT_KINDS];
+	struct list list[PROJECTS][CAT_KINDS];
 	struct view *next;
 };
 
@@ -48,6 +58,7 @@ static int view_add(
 static void view_render(struct json_buf *, enum project, enum cat_kind,
     const struct cat_item *, const struct view_item *);
 static struct json_span raw_span(const struct cat_item *);
+static int list_page(struct list *, size_t, size_t *);
 static void view_free(struct view *);
 static unsigned int bucket(const char *);
 static void wait_timeout(evutil_socket_t, short, void *);
@@ -159,9 +170,9 @@ view_merge(struct view *v, enum cat_kind kind, enum project p)
 	struct cat_item *ci;
 	struct json_buf b = {0};
 	struct backend *be;
-	const char *sep = "";
+	struct list *l = &v->list[p][kind];
 	uint32_t n;
-	size_t i;
+	size_t i, items = 0;
 
 	json_puts(&b, "[");
 	for (i = 0; i < v->endpoint->nbackend; i++) {
@@ -175,20 +186,41 @@ view_merge(struct view *v, enum cat_kind kind, enum project p)
 				if (it == NULL)
 					continue;
 			} else if (kind == CAT_RESOURCES &&
-				   view_uri(v, ci[n].name) != be) {
+				   view_listed(v, ci[n].name) != be) {
 				log_debug("backend %s: the resource %s is "
 					  "another's",
 				    be->conf.name, ci[n].name);
 				continue;
 			}
-			json_puts(&b, sep);
+			json_puts(&b, b.len > 1 ? "," : "");
+			if (list_page(l, b.len, &items) == -1) {
+				json_buf_free(&b);
+				return -1;
+			}
 			view_render(&b, p, kind, &ci[n], it);
-			sep = ",";
 		}
 	}
 	json_puts(&b, "]");
-	v->list[p][kind] = json_buf_take(&b, &v->listlen[p][kind]);
-	return v->list[p][kind] == NULL ? -1 : 0;
+	l->p = json_buf_take(&b, &l->len);
+	return l->p == NULL ? -1 : 0;
+}
+
+/* The next item is at `at`: does a page begin there? items: of this one. */
+static int
+list_page(struct list *l, size_t at, size_t *items)
+{
+	size_t *q;
+
+	if (l->npage > 0 && ++*items < PAGE_ITEMS &&
+	    at - l->page[l->npage - 1] < PAGE_BYTES)
+		return 0;
+	q = realloc(l->page, (l->npage + 1) * sizeof(*q));
+	if (q == NULL)
+		return -1;
+	l->page = q;
+	l->page[l->npage++] = at;
+	*items = 0;
+	return 0;
 }
 
 /* What is shown of an item that has a name; NULL: it is hidden. */
@@ -298,8 +330,10 @@ view_free(struct view *v)
 				free(it);
 			}
 	for (i = 0; i < PROJECTS; i++)
-		for (k = 0; k < CAT_KINDS; k++)
-			free(v->list[i][k]);
+		for (k = 0; k < CAT_KINDS; k++) {
+			free(v->list[i][k].p);
+			free(v->list[i][k].page);
+		}
 	free(v);
 }
 
@@ -312,10 +346,43 @@ view_complete(const struct view *v)
 const char *
 view_list(struct view *v, enum cat_kind kind, enum project p, size_t *len)
 {
-	if (v->list[p][kind] == NULL && view_merge(v, kind, p) == -1)
+	struct list *l = &v->list[p][kind];
+
+	if (l->p == NULL) {
+		free(l->page);
+		memset(l, 0, sizeof(*l));
+		if (view_merge(v, kind, p) == -1)
+			return NULL;
+	}
+	*len = l->len;
+	return l->p;
+}
+
+const char *
+view_page(struct view *v, enum cat_kind kind, enum project p, uint32_t page,
+    size_t *len, int *more)
+{
+	const struct list *l = &v->list[p][kind];
+	const char *json = view_list(v, kind, p, len);
+
+	*more = 0;
+	if (json == NULL)
 		return NULL;
-	*len = v->listlen[p][kind];
-	return v->list[p][kind];
+	if (page >= l->npage) {
+		/* None, or the list has become shorter meanwhile. */
+		*len = 0;
+		return json;
+	}
+	*more = page + 1 < l->npage;
+	*len = (*more ? l->page[page + 1] : l->len) - 1 - l->page[page];
+	return json + l->page[page];
+}
+
+const struct cat_entry *
+view_entry(const struct view *v, size_t i, struct backend **be)
+{
+	*be = i < v->endpoint->nbackend ? v->endpoint->backend[i] : NULL;
+	return *be == NULL ? NULL : entry_of(v, *be);
 }
 
 const struct view_item *
@@ -326,57 +393,6 @@ view_find(const struct view *v, enum cat_kind kind, const char *name)
 	for (it = v->name[kind][bucket(name)]; it != NULL; it = it->next)
 		if (!it->hidden && strcmp(it->name, name) == 0)
 			return it;
-	return NULL;
-}
-
-struct backend *
-view_uri(const struct view *v, const char *uri)
-{
-	const struct cat_entry *ce;
-	const struct cat_item *ci;
-	struct backend *only = NULL, *be;
-	size_t i, with = 0;
-	uint32_t n;
-	int pass;
-
-	for (pass = 0; pass < 2; pass++) {
-		for (i = 0; i < v->endpoint->nbackend; i++) {
-			be = v->endpoint->backend[i];
-			if ((ce = entry_of(v, be)) == NULL)
-				continue;
-			if (pass == 0 && (ce->caps & CAP_RESOURCES)) {
-				only = be;
-				with++;
-			}
-			ci = ce->list[pass ? CAT_TEMPLATES : CAT_RESOURCES].p;
-			for (n = 0;
-			     n <
-			     ce->list[pass ? CAT_TEMPLATES : CAT_RESOURCES].n;
-			     n++)
-				if (pass ? uri_match(ci[n].name, uri)
-					 : strcmp(ci[n].name, uri) == 0)
-					return be;
-		}
-	}
-	return with == 1 ? only : NULL;
-}
-
-struct backend *
-view_template(const struct view *v, const char *template)
-{
-	const struct cat_entry *ce;
-	const struct cat_item *ci;
-	size_t i;
-	uint32_t n;
-
-	for (i = 0; i < v->endpoint->nbackend; i++) {
-		if ((ce = entry_of(v, v->endpoint->backend[i])) == NULL)
-			continue;
-		ci = ce->list[CAT_TEMPLATES].p;
-		for (n = 0; n < ce->list[CAT_TEMPLATES].n; n++)
-			if (strcmp(ci[n].name, template) == 0)
-				return v->endpoint->backend[i];
-	}
 	return NULL;
 }
 
@@ -405,46 +421,6 @@ view_instructions(const struct view *v, struct json_buf *b)
 		}
 		json_puts(b, ce->instructions);
 	}
-}
-
-int
-uri_match(const char *t, const char *uri)
-{
-	const char *end, *next, *hit;
-	size_t lit;
-	int reserved;
-
-	while (*t != '\0') {
-		lit = strcspn(t, "{");
-		if (strncmp(t, uri, lit) != 0)
-			return 0;
-		t += lit;
-		uri += lit;
-		if (*t == '\0')
-			return *uri == '\0';
-		if ((end = strchr(t, '}')) == NULL)
-			return 0;
-		reserved = strchr("+#./;?&", t[1]) != NULL ||
-			   memchr(t, '*', end - t) != NULL;
-		next = end + 1;
-		if (!reserved && *uri == '\0')
-			return 0;
-		lit = strcspn(next, "{");
-		if (*next == '\0')
-			return reserved || strchr(uri, '/') == NULL;
-		if (lit == 0)
-			hit = uri + strcspn(uri, "/");
-		else {
-			for (hit = uri + !reserved;
-			     *hit != '\0' && strncmp(hit, next, lit) != 0;
-			     hit++)
-				if (!reserved && *hit == '/')
-					return 0;
-		}
-		t = next;
-		uri = hit;
-	}
-	return *uri == '\0';
 }
 
 struct view_wait *

@@ -31,12 +31,21 @@ uint8_t view_class(const struct backend *, uint8_t class);
 int view_complete(const struct view *);
 /* JSON array of one kind, as a revision knows it; NULL when memory is out. */
 const char *view_list(struct view *, enum cat_kind, enum project, size_t *len);
+/* One page of it: the items without the brackets; more: is there another? A
+ * page that is not there is empty. */
+const char *view_page(struct view *, enum cat_kind, enum project,
+    uint32_t page, size_t *len, int *more);
+/* What the catalog has of the i-th backend, or NULL; *be is NULL past the
+ * last. */
+const struct cat_entry *view_entry(
+    const struct view *, size_t i, struct backend **be);
 /* By exposed name; CAT_TOOLS or CAT_PROMPTS. */
 const struct view_item *view_find(
     const struct view *, enum cat_kind, const char *name);
-/* The backend that a resource URI belongs to: listed, by template, or the only
- * one with resources. NULL: nobody's. */
+/* The backend that a resource URI belongs to, see view_uri.c; NULL: nobody's.
+ * view_listed: only if it is on a list. */
 struct backend *view_uri(const struct view *, const char *uri);
+struct backend *view_listed(const struct view *, const char *uri);
 /* The backend of a URI template as listed. */
 struct backend *view_template(const struct view *, const char *template);
 /* Union of CAP_* of its backends. */

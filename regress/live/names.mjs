@@ -180,7 +180,7 @@ function library(name, uris, templates) {
 	return Liar.start({ tools: [], on: {
 		initialize: (x) => http(json(x.id, {
 			protocolVersion: '2025-11-25',
-			capabilities: { resources: {} },
+			capabilities: { resources: {}, tools: {}, prompts: {} },
 			serverInfo: { name, version: '1' } }),
 		    { headers: [`Mcp-Session-Id: ${name}`] }),
 		'resources/list': (x) => http(json(x.id, { resources: uris.map(
@@ -193,7 +193,24 @@ function library(name, uris, templates) {
 			return http(json(x.id, { contents: [{
 				uri: x.message.params.uri, text: name }] }));
 		},
-		'tools/call': (x) => http(json(x.id, text(name))),
+		// Says where to find more: on no list.
+		'tools/list': (x) => http(json(x.id, { tools: [{ name: 'link',
+		    inputSchema: { type: 'object' } }, { name: 'card',
+		    inputSchema: { type: 'object' }, _meta: { ui: {
+			resourceUri: `ui://${name}/unlisted` } } }] })),
+		'tools/call': (x) => http(json(x.id, { content: [
+			{ type: 'text', text: name },
+			...x.message.params.arguments.uris.map((uri) => ({
+			    type: 'resource_link', uri, name: uri })),
+			{ type: 'resource', resource: {
+			    uri: `in://${x.message.params.arguments.uris[0]}`,
+			    text: name } },
+		] })),
+		'prompts/list': (x) => http(json(x.id, { prompts: [
+		    { name: 'where' }] })),
+		'prompts/get': (x) => http(json(x.id, { messages: [{
+			role: 'user', content: { type: 'resource_link',
+			    uri: `prompt://${name}`, name } }] })),
 	} }).then((l) => Object.assign(l, { read }));
 }
 
@@ -207,9 +224,9 @@ async function resources() {
 	} });
 	const mcp = await new Mcp(gw.url).open();
 	// Who was asked for a URI, and the error's code.
-	const ask = async (uri) => {
+	const ask = async (uri, client = mcp) => {
 		const before = [a.read.length, b.read.length];
-		const code = await mcp.call('resources/read', { uri })
+		const code = await client.call('resources/read', { uri })
 		    .then(() => undefined, (e) => e.code);
 		const who = (a.read.length > before[0] ? 'a' : '') +
 		    (b.read.length > before[1] ? 'b' : '');
@@ -230,6 +247,43 @@ async function resources() {
 		    'b://1/../2', 'b://', '/etc/passwd', 'http://127.0.0.1/',
 		    'b://1/2/z', ' file:///a/x', 'x'.repeat(4000), ''])
 			same(await ask(uri), ['', -32002], uri.slice(0, 60));
+	});
+	// resource_link and embedded resources need be on no list. Whoever comes
+	// at once, and on another worker, is led to their backend; and whoever
+	// has not been told of them is not.
+	await test('URI-1 a resource is named in an answer only', async () => {
+		const other = await new Mcp(gw.url).open();
+		mcp.workers.clear();
+		for (let i = 0; i < 40; i++) {
+			const who = i % 2 ? 'a' : 'b';
+			const uris = [`https://found.example/${i}`, `b://x/${i}`];
+			same(await ask(uris[0]), ['', -32002], 'before');
+			await mcp.tool(`${who}_link`, { uris });
+			for (const uri of [...uris, `in://${uris[0]}`]) {
+				same(await ask(uri), [who, undefined], uri);
+				same(await ask(uri, other), ['', -32002],
+				    'another session');
+			}
+		}
+		same(mcp.workers.size, 2, 'workers');
+	});
+	await test('URI-1 links do not move what is on a list', async () => {
+		await mcp.tool('b_link', { uris: ['file:///a/x', 'deep://q'] });
+		same(await ask('file:///a/x'), ['a', undefined], 'listed');
+		await mcp.tool('a_link', { uris: ['https://first.example/'] });
+		await mcp.tool('b_link', { uris: ['https://first.example/'] });
+		same(await ask('https://first.example/'), ['a', undefined],
+		    'the first to name it');
+	});
+	await test('URI-1 a resource is named in a prompt', async () => {
+		same(await ask('prompt://b'), ['', -32002], 'before');
+		await mcp.call('prompts/get', { name: 'b_where' });
+		same(await ask('prompt://b'), ['b', undefined], 'after');
+	});
+	await test('URI-1 the page of a tool', async () => {
+		for (const who of ['a', 'b'])
+			same(await ask(`ui://${who}/unlisted`), [who, undefined],
+			    who);
 	});
 	await test('URI-1 one URI of two backends is listed once', async () => {
 		const all = await mcp.list('resources/list', 'resources');
