@@ -13,13 +13,13 @@
 #include "compat.h"
 #include "keeperc.h"
 #include "level.h"
-#include "link.h"
 #include "log.h"
 #include "mcp.h"
 #include "notify.h"
 #include "peer.h"
 #include "policy.h"
 #include "question.h"
+#include "reslink.h"
 #include "revoked.h"
 #include "soft.h"
 #include "splice.h"
@@ -225,7 +225,7 @@ call_answer(struct call *c, const struct rpc *r)
 		call_subscribed(c);
 	if (r->result != NULL &&
 	    (c->kind == CALL_TOOL || c->kind == CALL_PROMPT))
-		link_learn(c, &r->result->val);
+		reslink_learn(c, &r->result->val);
 	if (b.err)
 		call_abandon(c);
 	else

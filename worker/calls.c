@@ -9,9 +9,9 @@
 #include "call.h"
 #include "getstream.h"
 #include "keeperc.h"
-#include "link.h"
 #include "mcp.h"
 #include "policy.h"
+#include "reslink.h"
 #include "soft.h"
 #include "view.h"
 #include "worker.h"
@@ -148,7 +148,7 @@ call_resource(const struct mcp *m, enum call_kind kind)
 		return;
 	b = view_listed(v, buf);
 	if (b == NULL && m->rq->endpoint->nbackend > 1) {
-		if (!m->rq->asked && link_ask(m, buf) == 0)
+		if (!m->rq->asked && reslink_ask(m, buf) == 0)
 			return;
 		b = call_owner(m);
 	}

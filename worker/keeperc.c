@@ -12,11 +12,11 @@
 #include "getstream.h"
 #include "keeperc.h"
 #include "level.h"
-#include "link.h"
 #include "log.h"
 #include "memfd.h"
 #include "peer.h"
 #include "question.h"
+#include "reslink.h"
 #include "resume.h"
 #include "soft.h"
 #include "upsession.h"
@@ -74,7 +74,7 @@ keeperc_channel(int fd)
 		upsession_keeper_gone();
 		resume_keeper_gone();
 		level_keeper_gone();
-		link_keeper_gone();
+		reslink_keeper_gone();
 	}
 	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
 	if (keeper == NULL) {
@@ -102,7 +102,7 @@ keeper_gone(struct peer *p)
 	upsession_keeper_gone();
 	resume_keeper_gone();
 	level_keeper_gone();
-	link_keeper_gone();
+	reslink_keeper_gone();
 }
 
 static void
@@ -239,7 +239,7 @@ on_owner(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)p;
 	(void)fd;
-	link_owner(id, msg);
+	reslink_owner(id, msg);
 }
 
 static void

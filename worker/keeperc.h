@@ -22,7 +22,7 @@ int keeperc_claim(const struct k_claim *);
 int keeperc_lists(uint32_t backend);
 /* Comes back as level_done(id). */
 int keeperc_level(uint32_t id, const struct k_soft *);
-/* A resource that is on no list, see link.h. */
+/* A resource that is on no list, see reslink.h. */
 int keeperc_link(const struct k_soft *);
 int keeperc_whose(uint32_t id, const struct k_soft *);
 int keeperc_subscribe(const struct k_soft *);

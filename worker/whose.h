@@ -3,7 +3,7 @@
 
 /*
  * The keeper's memory of resources that answers of backends have named and that
- * are on no list (resource_link). link.h is the workers' side.
+ * are on no list (resource_link). reslink.h is the workers' side.
  */
 #include "peer.h"
 #include "proto.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "keeperc.h"
-#include "link.h"
+#include "reslink.h"
 #include "view.h"
 
 #define MAX_URI   4096
@@ -29,7 +29,7 @@ static TAILQ_HEAD(, asking) all = TAILQ_HEAD_INITIALIZER(all);
 static uint32_t next_id;
 
 void
-link_learn(const struct call *c, const struct json_span *result)
+reslink_learn(const struct call *c, const struct json_span *result)
 {
 	struct json_span list, item, content;
 	unsigned int n = 0;
@@ -92,7 +92,7 @@ learn_uri(const struct call *c, const struct json_span *uri)
 }
 
 int
-link_ask(const struct mcp *m, const char *uri)
+reslink_ask(const struct mcp *m, const char *uri)
 {
 	struct asking *a;
 	struct k_soft k;
@@ -137,7 +137,7 @@ asking_end(struct asking *a, uint32_t owner)
 }
 
 void
-link_owner(uint32_t id, const struct k_soft *m)
+reslink_owner(uint32_t id, const struct k_soft *m)
 {
 	struct asking *a;
 
@@ -149,7 +149,7 @@ link_owner(uint32_t id, const struct k_soft *m)
 }
 
 void
-link_keeper_gone(void)
+reslink_keeper_gone(void)
 {
 	struct asking *a;
 

@@ -1,5 +1,5 @@
-#ifndef LINK_H
-#define LINK_H
+#ifndef RESLINK_H
+#define RESLINK_H
 
 /*
  * Resources that are named in answers only (resource_link, embedded ones): the
@@ -9,13 +9,13 @@
 #include "mcp.h"
 
 /* Looks for them in the result of a tool or a prompt. */
-void link_learn(const struct call *, const struct json_span *result);
+void reslink_learn(const struct call *, const struct json_span *result);
 /* Asks whose that is. The request is handled again with rq->asked set and the
  * backend's id, or 0, in rq->owner. -1: nobody can be asked. */
-int link_ask(const struct mcp *, const char *uri);
+int reslink_ask(const struct mcp *, const char *uri);
 
 /* From keeperc.c. */
-void link_owner(uint32_t id, const struct k_soft *);
-void link_keeper_gone(void);
+void reslink_owner(uint32_t id, const struct k_soft *);
+void reslink_keeper_gone(void);
 
 #endif
