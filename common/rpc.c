@@ -164,3 +164,27 @@ rpc_initialize(uint8_t class, const char *id, size_t *len)
 		      "\"" MCPGWD_VERSION "\"}}}");
 	return json_buf_take(&b, len);
 }
+
+/* JSON-RPC batches came and went with one revision. */
+int
+rpc_batches(const char *revision)
+{
+	return revision != NULL && strcmp(revision, "2025-03-26") == 0;
+}
+
+int
+rpc_array(struct json_span *all, const char *text, size_t len)
+{
+	struct json_doc doc;
+	size_t i;
+
+	for (i = 0; i < len && strchr(" \t\r\n", text[i]) != NULL; i++)
+		;
+	if (i == len || text[i] != '[' ||
+	    json_scan(&doc, text, len, NULL) != JSON_OK)
+		return 0;
+	all->p = text + i;
+	all->len = len - i;
+	all->type = JSON_ARRAY;
+	return 1;
+}

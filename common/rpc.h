@@ -41,6 +41,11 @@ const struct json_span *rpc_meta(const struct rpc *, const char *key);
  * (JSON); malloc'd, NULL when memory is out. */
 char *rpc_initialize(uint8_t class, const char *id, size_t *len);
 
+/* Has the revision batches (arrays of messages)? NULL or "": no. */
+int rpc_batches(const char *revision);
+/* Is the text an array that can be walked with json_next? */
+int rpc_array(struct json_span *, const char *text, size_t len);
+
 /* Is this a legacy revision that is spoken here? */
 int rpc_legacy_revision(const char *, size_t);
 

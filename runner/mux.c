@@ -21,6 +21,7 @@ static int put_line(struct child *, struct json_buf *);
 static void put_changed(struct json_buf *, const char *, const char *,
     const struct json_span *, const char *);
 static int handled(struct exchange *, const struct rpc *);
+static void message(struct child *, const char *, size_t);
 static void answered(struct child *, const struct rpc *, const char *, size_t);
 static void told(struct child *, const struct rpc *, const char *, size_t);
 static void asked(struct child *, const struct rpc *, const char *, size_t);
@@ -242,14 +243,28 @@ mux_initialize(struct child *c)
 void
 mux_line(struct child *c, char *line, size_t len)
 {
-	struct rpc r;
-	const char *why;
-	int code;
+	struct json_span all, item;
+	size_t pos = 0;
 
 	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' '))
 		len--;
 	if (len == 0)
 		return;
+	if (!rpc_batches(c->revision) || !rpc_array(&all, line, len)) {
+		message(c, line, len);
+		return;
+	}
+	while (json_next(&all, &pos, NULL, &item))
+		message(c, item.p, item.len);
+}
+
+static void
+message(struct child *c, const char *line, size_t len)
+{
+	struct rpc r;
+	const char *why;
+	int code;
+
 	switch (rpc_scan(&r, line, len, &code, &why)) {
 	case RPC_RESPONSE:
 		answered(c, &r, line, len);

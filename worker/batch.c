@@ -8,7 +8,6 @@
 #include "batch.h"
 
 #define MAX_BATCH 100
-#define REVISION  "2025-03-26"
 
 struct batch {
 	struct request *rq; /* the client's; NULL once it has gone */
@@ -74,7 +73,7 @@ batch_begin(struct request *rq, const struct proof *proof,
 	}
 	while (json_next(&all, &pos, NULL, &item))
 		n++;
-	if (strcmp(s->revision, REVISION) != 0 || n == 0 || n > MAX_BATCH) {
+	if (!rpc_batches(s->revision) || n == 0 || n > MAX_BATCH) {
 		mcp_error(rq, 400, NULL, RPC_INVALID,
 		    n > MAX_BATCH ? "a batch of more than 100 messages"
 				  : "batches are not taken");

@@ -31,6 +31,7 @@ struct upreq {
 	char last[256]; /* id of the last event */
 	unsigned int retry; /* ms the backend asked for */
 	int status;
+	int batches; /* arrays of messages may come */
 	int drop; /* whatever the body of the answer is */
 	/* Told the data of endpoint events, or NULL (2024-11-05). */
 	void (*endpoint)(void *, const char *, size_t);

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "log.h"
+#include "rpc.h"
 #include "upconn.h"
 
 #define READ_SIZE   (64 * 1024)
@@ -21,6 +22,7 @@ static int up_event(void *, const struct sse_event *);
 static void up_end(struct upconn *);
 static void up_eof(struct upconn *);
 static void up_message(struct upconn *, const char *, size_t);
+static int up_one(struct upconn *, const char *, size_t);
 static int up_append(struct upconn *, const char *, size_t);
 
 /* Also takes what follows a head that came in pieces. */
@@ -250,21 +252,39 @@ up_event(void *arg, const struct sse_event *ev)
 	return c->dead;
 }
 
-/* Hands one text to whoever asked; the answer ends the exchange for it, while
+/* Hands a text to whoever asked; the answer ends the exchange for it, while
  * the connection reads on to the end of the body. */
 static void
 up_message(struct upconn *c, const char *p, size_t len)
 {
 	struct upreq *r = c->req;
+	struct json_span all, item;
+	size_t pos = 0;
 
 	if (r == NULL)
 		return;
-	if (r->ops->message(r->arg, p, len) != 1 || c->req != r)
+	if (!r->batches || !rpc_array(&all, p, len)) {
+		(void)up_one(c, p, len);
 		return;
+	}
+	while (json_next(&all, &pos, NULL, &item))
+		if (up_one(c, item.p, item.len) == -1)
+			return;
+}
+
+/* -1: nobody waits for more. */
+static int
+up_one(struct upconn *c, const char *p, size_t len)
+{
+	struct upreq *r = c->req;
+
+	if (r->ops->message(r->arg, p, len) != 1 || c->req != r)
+		return c->req == r ? 0 : -1;
 	c->req = NULL;
 	c->state = UP_DRAIN;
 	c->deadline = mono_msec() + UP_DRAIN_TIME;
 	up_over(r, UP_OK);
+	return -1;
 }
 
 /* The body is complete. */

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "oldsse.h"
 #include "peer.h"
+#include "rpc.h"
 #include "tls.h"
 #include "upconn.h"
 
@@ -112,6 +113,7 @@ upstream_raw(struct backend *b, const struct upreq_head *h, const char *target,
 		free(r);
 		return NULL;
 	}
+	r->batches = rpc_batches(h->revision);
 	r->body = body;
 	r->bodylen = len;
 	r->ops = ops;

@@ -4,6 +4,8 @@ import { ok, run, same, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { echo } from './lib/backends.mjs';
 import { Mcp, messages } from './lib/mcp.mjs';
+import { Liar, bad, end, event, http, json, sse, text } from
+    './fixture/liar.mjs';
 
 const call = (id, nonce) => ({ jsonrpc: '2.0', id, method: 'tools/call',
     params: { name: 'echo', arguments: { nonce } } });
@@ -73,12 +75,67 @@ async function taken(url) {
 	});
 }
 
+// A backend that answers in arrays: the answer, what it says on the way, and an
+// answer that nobody has asked for.
+const note = (token, n) => ({ jsonrpc: '2.0',
+    method: 'notifications/progress',
+    params: { progressToken: token, progress: n, message: `step ${n}` } });
+
+const arrays = (version) => Liar.start({ tools: ['plain', 'stream'].map((name) =>
+    ({ name, inputSchema: { type: 'object' } })), on: {
+	initialize: (x) => http(json(x.id, { protocolVersion: version,
+	    capabilities: { tools: {} }, serverInfo: { name: 'a', version: '1' } }),
+	{ headers: ['Mcp-Session-Id: a'] }),
+	'tools/call': (x) => {
+		const { name, arguments: { nonce }, _meta } = x.message.params;
+		const token = _meta?.progressToken;
+		const answer = JSON.parse(json(x.id, text(nonce)));
+		const other = JSON.parse(bad('1.1'));
+		const lists = [[note(token, 1), note(token, 2)],
+			[other, note(token, 3), answer, note(token, 4)]];
+		return name === 'plain' ? http(JSON.stringify(lists.flat())) :
+		    sse + lists.map((l) => event(JSON.stringify(l))).join('') + end;
+	},
+} });
+
+async function fromBackends(gw) {
+	const mcp = await new Mcp(`${gw.base}/array/mcp`).open();
+	for (const name of ['plain', 'stream'])
+		await test(`JSON-8 a backend answers in arrays: ${name}`,
+		    async () => {
+			for (let i = 0; i < 5; i++) {
+				const r = await mcp.send({ jsonrpc: '2.0', id: i,
+				    method: 'tools/call', params: {
+					name: `old_${name}`,
+					arguments: { nonce: `n${i}` },
+					_meta: { progressToken: 'mine' },
+				    } });
+				const got = messages(r);
+				same(got.map((m) => m.params?.message ??
+				    m.result.content[0].text),
+				['step 1', 'step 2', 'step 3', `n${i}`], 'messages');
+				ok(got.every((m) => m.method === undefined ||
+				    m.params.progressToken === 'mine'), 'token');
+			}
+		});
+	for (const name of ['plain', 'stream'])
+		await test(`JSON-8 arrays of a revision without: ${name}`,
+		    async () => {
+			const r = await mcp.tool(`new_${name}`, { nonce: 'x' });
+			ok(r.isError && /"new" /.test(r.content[0].text),
+			    JSON.stringify(r));
+		});
+}
+
 run('batch', async () => {
 	const backend = await echo();
 	const gw = await Gateway.start({ config: {
-		backends: { echo: { url: backend.url } },
+		backends: { echo: { url: backend.url },
+		    old: { url: (await arrays('2025-03-26')).url },
+		    new: { url: (await arrays('2025-11-25')).url } },
 		endpoints: { '/bare/mcp': { backends: ['echo'], prefix: 'none',
-		    auth: 'none' } },
+		    auth: 'none' },
+		'/array/mcp': { backends: ['old', 'new'], auth: 'none' } },
 	} });
 	const pids = gw.pids('worker');
 	await taken(`${gw.base}/bare/mcp`);
@@ -90,6 +147,7 @@ run('batch', async () => {
 			same([r.status, messages(r)[0].error.code],
 			    [400, -32600], r.text);
 		});
+	await fromBackends(gw);
 	await test('both workers live', () =>
 	    same(gw.pids('worker'), pids, 'workers'));
 	await test('nothing is left after SIGTERM', () => gw.stop());

@@ -142,7 +142,8 @@ async function start(mode, more = {}, config = {}) {
 		backends: {
 			bad: backend(mode, 0, [child, 'a b', '$(id);x'],
 			    { timeout: '2s', ...more }),
-			good: backend(mode, 1, [child]),
+			good: backend(mode, 1, [child],
+			    { env: { REVISION: '2025-03-26' } }),
 			...config,
 		},
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
@@ -229,6 +230,12 @@ async function failing(gw, mode) {
 		same((await say(mcp, 'bad_garbage')).text, 'after garbage', 'it');
 		const r = await say(mcp, 'bad_echo', { text: 'x' });
 		same(r.text, 'x', 'and after');
+	});
+	await test(`BAD an array is of the revision that has them (${mode})`,
+	    async () => {
+		same((await say(mcp, 'good_array')).text, 'in an array', 'it');
+		const r = await say(mcp, 'bad_array');
+		ok(r.error && /did not answer in time/.test(r.text), r.text);
 	});
 	await test(`BAD a flood on standard error (${mode})`, async () => {
 		const bytes = (full ? 1024 : 64) << 20;
