@@ -10,56 +10,39 @@ import { later, ok, run, same, sleep, test, tmp, until } from
 import { Gateway, modes } from './lib/gateway.mjs';
 import { everything, notes } from './lib/backends.mjs';
 import { allow, launch } from './lib/browser.mjs';
-import { all, connect, sdks, signIn, steps } from './lib/sdk.mjs';
+import {
+	all, compareContents, compareLists, connect, connectAgain, looked,
+	observer, sdks, signIn, steps,
+} from './lib/sdk.mjs';
 import { modules, node } from './lib/paths.mjs';
 
 const TTL = 2000;
+const auth = { access_token_ttl: '2s', refresh_grace: '1s' };
 
-// What must be the same for a tool, whoever shows it.
-const tool = (t, prefix = '') => ({ name: prefix + t.name, title: t.title,
-    description: t.description, inputSchema: t.inputSchema,
-    outputSchema: t.outputSchema, annotations: t.annotations });
-const byName = (a, b) => a.name < b.name ? -1 : 1;
+// What server-everything shows only to clients that can do something.
+const abilities = {
+	'sampling and elicitation': { caps: { sampling: {}, elicitation: {} },
+	    shows: ['trigger-sampling-request', 'trigger-elicitation-request'] },
+	roots: { caps: { roots: {} }, shows: ['get-roots-list'] },
+	'all abilities': { caps: { sampling: {}, roots: { listChanged: true },
+	    elicitation: { form: {}, url: {} } },
+	shows: ['trigger-sampling-request', 'trigger-elicitation-request',
+	    'trigger-url-elicitation', 'get-roots-list'] },
+};
 
-async function direct(kind, backends, capabilities) {
-	const out = {};
-	for (const [name, b] of Object.entries(backends)) {
-		const c = await connect(kind, b.url, capabilities);
-		await sleep(100); // server-everything adds tools when initialized
-		out[name] = {
-			tools: await all(c, 'listTools', 'tools'),
-			prompts: await all(c, 'listPrompts', 'prompts'),
-			resources: await all(c, 'listResources', 'resources'),
-			templates: await all(c, 'listResourceTemplates',
-			    'resourceTemplates'),
-		};
-		await c.close();
-	}
-	return out;
+async function direct(kind, backends, capabilities = {}) {
+	const clients = {};
+	for (const [name, b] of Object.entries(backends))
+		clients[name] = await connect(kind, b.url, capabilities);
+	// server-everything adds tools once it knows its client, this one last.
+	await until('all tools of server-everything', async () =>
+	    (await all(clients.every, 'listTools', 'tools')).some((t) =>
+		t.name === 'simulate-research-query'));
+	return looked(clients);
 }
 
-async function compareLists(client, seen) {
-	const want = Object.entries(seen);
-	const through = await all(client, 'listTools', 'tools');
-	const names = through.map((t) => t.name);
-	same(want.flatMap(([b, l]) => l.tools.map((t) => `${b}_${t.name}`))
-	    .filter((n) => !names.includes(n)), [], 'tools missing');
-	same(through.map((t) => tool(t)).sort(byName),
-	    want.flatMap(([b, l]) => l.tools.map((t) => tool(t, `${b}_`)))
-	    .sort(byName), 'tools');
-	const prompts = await all(client, 'listPrompts', 'prompts');
-	same(prompts.map((p) => p.name).sort(),
-	    want.flatMap(([b, l]) => l.prompts.map((p) => `${b}_${p.name}`)).sort(),
-	    'prompts');
-	const resources = await all(client, 'listResources', 'resources');
-	same(resources.length, want.flatMap(([, l]) => l.resources).length,
-	    'number of resources');
-	const templates = await all(client, 'listResourceTemplates',
-	    'resourceTemplates');
-	same(templates.length, want.flatMap(([, l]) => l.templates).length,
-	    'number of templates');
-	return resources;
-}
+const leave = (seen) => Promise.all(Object.values(seen).map((d) =>
+    d.client.close()));
 
 async function use(client, resources) {
 	const sum = await client.callTool({ name: 'every_get-sum',
@@ -128,8 +111,27 @@ async function sdkClient(kind, gw, browser, backends, mode) {
 	});
 	if (s === undefined)
 		return;
-	await test(`${label}: lists as seen directly`, async () =>
-	    compareLists(s.client, await direct(kind, backends, {})));
+	await test(`${label}: lists and contents as seen directly`,
+	    async () => {
+		const seen = await direct(kind, backends);
+		await compareLists(s.client, seen);
+		const n = await compareContents(s.client, seen);
+		ok(n >= 15, `only ${n} resources and prompts`);
+		await leave(seen);
+	});
+	for (const [what, { caps, shows }] of Object.entries(abilities))
+		await test(`${label}: lists for a client with ${what}`,
+		    async () => {
+			const seen = await direct(kind, backends, caps);
+			const names = seen.every.tools.map((t) => t.name);
+			same(shows.filter((t) => !names.includes(t)), [],
+			    'the server does not tell such clients apart');
+			const client = await connectAgain(kind, gw.url, s,
+			    caps);
+			await compareLists(client, seen);
+			await client.close();
+			await leave(seen);
+		});
 	await test(`${label}: tools, resources, prompts, completion`, async () =>
 	    use(s.client, await all(s.client, 'listResources', 'resources')));
 	await test(`${label}: silent refresh, three times`, async () => {
@@ -140,18 +142,19 @@ async function sdkClient(kind, gw, browser, backends, mode) {
 	});
 }
 
-async function capabilities(kind, gw, browser, backends) {
-	const caps = { sampling: {}, elicitation: {} };
-	await test(`MBT-1 ${kind}: tools for a client with capabilities`,
-	    async () => {
-		const { client } = await signIn(kind, gw.url, (url) =>
-		    allow(browser, url, gw.password), { capabilities: caps });
-		await compareLists(client, await direct(kind, backends, caps));
-	});
+// A gateway whose name is that of an observer before it.
+async function observed(backends) {
+	const gw = await Gateway.make({ config: { auth, backends } });
+	const seen = await observer();
+	seen.to = gw.base;
+	gw.config.issuer = seen.url;
+	gw.write();
+	await gw.start();
+	return { gw, observer: seen };
 }
 
 // mcp-remote opens $BROWSER, which writes the address down for us.
-async function remote(gw, browser) {
+async function mcpRemote(url) {
 	const dir = tmp();
 	const urls = `${dir}/urls`;
 	writeFileSync(`${dir}/xdg-open`, `#!/bin/sh\necho "$1" >>${urls}\n`);
@@ -159,7 +162,7 @@ async function remote(gw, browser) {
 	mkdirSync(`${dir}/home`);
 	const transport = new StdioClientTransport({
 		command: node, cwd: dir, stderr: 'pipe',
-		args: [`${modules}/mcp-remote/dist/proxy.js`, gw.url,
+		args: [`${modules}/mcp-remote/dist/proxy.js`, url,
 		    '--transport', 'http-only'],
 		env: { HOME: `${dir}/home`, BROWSER: `${dir}/xdg-open`,
 		    MCP_REMOTE_CONFIG_DIR: `${dir}/home/auth`,
@@ -173,44 +176,81 @@ async function remote(gw, browser) {
 	later(() => client.close());
 	const connected = client.connect(transport, { timeout: 60_000 });
 	connected.catch(() => {});
-	const url = await until('mcp-remote to open the browser', () =>
-	    existsSync(urls) && readFileSync(urls, 'utf8').split('\n')[0],
+	const opened = () => existsSync(urls) ?
+	    readFileSync(urls, 'utf8').trim().split('\n') : [];
+	await until('mcp-remote to open the browser', () => opened().length > 0,
 	    30_000).catch((e) => {
 		throw new Error(`${e.message}: ${log.slice(-800)}`);
 	});
-	await allow(browser, url, gw.password, { name: 'mcp-remote', shot: true });
-	await connected;
-	const tools = (await client.listTools()).tools.map((t) => t.name);
-	ok(tools.includes('every_echo') && tools.includes('notes_add'),
-	    `tools: ${tools}`);
-	for (let i = 0; i < 2; i++) {
-		const r = await client.callTool({ name: 'every_echo',
-		    arguments: { message: `hello ${i}` } });
-		ok(r.content[0].text.includes(`hello ${i}`), JSON.stringify(r));
-		await sleep(TTL + 300);
-	}
+	return { client, connected, opened };
+}
+
+// The token that was used last has run out; the call goes on with another.
+async function remoteRefresh({ client, url, seen, i }) {
+	const { bearer } = seen.findLast((s) => s.method === 'POST' &&
+	    s.url === '/mcp' && s.status === 200);
+	await sleep(TTL + 300);
+	const old = await fetch(url, { method: 'POST',
+	    headers: { authorization: bearer } });
+	same([old.status, /invalid_token/.test(
+	    old.headers.get('www-authenticate'))], [401, true], bearer);
+	const n = seen.length;
+	const r = await client.callTool({ name: 'every_echo',
+	    arguments: { message: `hello ${i}` } });
+	ok(r.content[0].text.includes(`hello ${i}`), JSON.stringify(r));
+	const now = seen.slice(n);
+	const fresh = now.findIndex((s) => s.url === '/oauth/token' &&
+	    new URLSearchParams(s.body).get('grant_type') === 'refresh_token' &&
+	    s.status === 200);
+	const call = now.findIndex((s) => s.url === '/mcp' &&
+	    s.body.includes('every_echo') && s.status === 200);
+	ok(fresh >= 0 && call > fresh && now[call].bearer !== bearer,
+	    `refreshed at ${fresh}, called at ${call}: ${now.map((s) =>
+	    `${s.method} ${s.url} ${s.status}`).join(', ')}`);
+}
+
+// mcp-remote refreshes a token that has less than a minute before each request,
+// and gives up after 20 of them in half a minute: few requests are made here.
+async function remote(browser, backends, urls) {
+	const { gw, observer: { url, seen } } = await observed(urls);
+	const r = await mcpRemote(`${url}/mcp`);
+	const { client } = r;
+	await allow(browser, r.opened()[0], gw.password,
+	    { name: 'mcp-remote', shot: true });
+	await r.connected;
+	steps(seen);
+	const shown = await direct('SDK 1.x', backends);
+	await compareLists(client, shown);
+	const few = Object.fromEntries(Object.entries(shown).map(([n, d]) =>
+	    [n, { client: d.client, resources: d.resources.slice(-1),
+		resourceTemplates: [], prompts: d.prompts.slice(-1) }]));
+	same(await compareContents(client, few), 4, 'resources and prompts');
+	const list = await client.callTool({ name: 'notes_list',
+	    arguments: {} });
+	ok(/Welcome/.test(list.content[0].text), JSON.stringify(list));
+	for (let i = 0; i < 2; i++)
+		await remoteRefresh({ client, url: `${url}/mcp`, seen, i });
+	same(r.opened().length, 1, 'times the browser was opened');
+	await leave(shown);
 	await client.close();
+	await gw.stop();
 }
 
 run('browser', async () => {
 	const backends = { every: await everything(),
 	    notes: await notes({ PAGE: '2' }) };
+	const urls = Object.fromEntries(Object.entries(backends).map(([n, b]) =>
+	    [n, { url: b.url, declare: ['sampling', 'elicitation', 'roots'] }]));
 	const browser = await launch();
 	for (const mode of modes) {
-		const gw = await Gateway.start({ mode, config: {
-			auth: { access_token_ttl: '2s', refresh_grace: '1s' },
-			backends: Object.fromEntries(Object.entries(backends)
-			    .map(([n, b]) => [n, { url: b.url }])),
-		} });
+		const gw = await Gateway.start({ mode,
+		    config: { auth, backends: urls } });
 		for (const kind of mode === 'root' || modes.length === 1 ?
 		    Object.keys(sdks) : ['SDK 1.x'])
 			await sdkClient(kind, gw, browser, backends, mode);
-		if (mode === modes[0]) {
-			await capabilities('SDK 1.x', gw, browser, backends);
-			await test('MBT-1 mcp-remote', () => remote(gw, browser),
-			    { timeout: 120_000 });
-		}
 		await test(`nothing is left after SIGTERM (${mode})`,
 		    () => gw.stop());
 	}
+	await test('MBT-1 mcp-remote', () => remote(browser, backends, urls),
+	    { timeout: 120_000 });
 });

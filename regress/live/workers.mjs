@@ -125,14 +125,15 @@ async function oneUpstream(gw, token, taps) {
 	await mcp.both(4, 'notes_list');
 	for (let i = 0; i < 6; i++)
 		same(toggled(await mcp.tool(LOGS)),
-		    [i % 2 === 0 ? 'Started' : 'Stopped', id], `the ${i + 1}. time`);
+		    [i % 2 === 0 ? 'Started' : 'Stopped', id],
+		    `the ${i + 1}. time`);
 	same(mcp.workers.size, 2, 'workers seen');
 	oneEach(taps, from);
 	// And another session has its own.
 	const other = await new Alternating(gw, token).open();
 	const [what, second] = toggled(await other.tool(LOGS));
 	ok(what === 'Started' && second !== id, `${what} in ${second}`);
-	same(toggled(await mcp.tool(LOGS)), ['Started', id], 'the first session');
+	same(toggled(await mcp.tool(LOGS)), ['Started', id], 'the first\'s');
 	for (const m of [other, mcp])
 		same(toggled(await m.tool(LOGS))[0], 'Stopped', 'log lines');
 	same(upstream(taps[0], from[0]).made, [id, second], 'sessions made');
@@ -170,7 +171,7 @@ run('workers', async () => {
 			await alternate(mcp);
 			oneEach(taps, from);
 		});
-		await test(`MBT-2 (${mode}): the same on connections as they come`,
+		await test(`MBT-2 (${mode}): so on connections as they come`,
 		    async () => {
 			const fresh = new Mcp(gw.url, { token });
 			fresh.session = mcp.session;
