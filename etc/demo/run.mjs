@@ -138,7 +138,10 @@ function servers() {
 			chownSync(f, id('-u'), id('-g'));
 	}
 	return {
-		every: { command: [of('server-everything'), 'stdio'] },
+		// One for each session: it asks its client questions.
+		every: { command: [of('server-everything'), 'stdio'],
+		    instance: 'session',
+		    declare: ['sampling', 'elicitation', 'roots'] },
 		files: { command: [of('server-filesystem'), files],
 		    write: [files] },
 		memory: { command: [of('server-memory')],

@@ -12,6 +12,8 @@ import {
 } from './lib/sdk.mjs';
 import { demo, modules, node, npm, obj } from './lib/paths.mjs';
 
+// server-everything has more tools for a client that can do more.
+const abilities = { sampling: {}, elicitation: { form: {}, url: {} } };
 const HELLO = 'This file is yours to change.\n';
 
 const launch = (env) => new Child('demo', node, [`${demo}/run.mjs`], { env: {
@@ -27,7 +29,7 @@ async function direct(kind) {
 		args: [`${modules}/@modelcontextprotocol/${name}/dist/index.js`,
 		    ...args],
 		env: { MEMORY_FILE_PATH: `${dir}/memory.jsonl` },
-	});
+	}, abilities);
 	const [every, files, memory, thinking] = await Promise.all([
 		of('server-everything', 'stdio'), of('server-filesystem', dir),
 		of('server-memory'), of('server-sequential-thinking')]);
@@ -67,7 +69,7 @@ async function compareCalls(client, servers, from, to) {
 
 async function use(kind, url, password, browser) {
 	const { client, seen } = await signIn(kind, url, (at) =>
-	    allow(browser, at, password));
+	    allow(browser, at, password), { capabilities: abilities });
 	steps(seen);
 	const { dir, servers } = await direct(kind);
 	await compareLists(client, servers);
