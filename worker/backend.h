@@ -19,6 +19,7 @@ struct backend {
 	char *fixed; /* head lines that every request carries */
 	struct sockaddr_storage addr[BACKEND_ADDRS];
 	size_t naddr;
+	struct sockaddr_storage good; /* the last that took a connection */
 	int unresolved; /* the resolver found nothing */
 	struct tls_config *tls; /* https; NULL then: see trouble */
 	char *trouble; /* why the last connection was not trusted, or NULL */

@@ -17,7 +17,9 @@ enum up_state { UP_CONNECTING, UP_HEAD, UP_BODY, UP_DRAIN, UP_IDLE };
 enum up_kind { KIND_JSON, KIND_SSE, KIND_DROP };
 
 struct upreq {
-	struct upconn *conn;
+	TAILQ_ENTRY(upreq) entry; /* while it is dialed */
+	struct dial *dial;
+	struct upconn *conn; /* NULL until there is one */
 	struct backend *backend;
 	char *head;
 	size_t headlen;
@@ -25,7 +27,7 @@ struct upreq {
 	size_t bodylen;
 	const struct upreq_ops *ops;
 	void *arg;
-	size_t nextaddr;
+	unsigned int tried; /* bits of addresses that were connected to */
 	int distrusted; /* TLS to an address failed: see the backend */
 	char session[512];
 	char last[256]; /* id of the last event */

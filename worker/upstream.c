@@ -4,10 +4,6 @@
  */
 #include <sys/socket.h>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +11,7 @@
 
 #include "child.h"
 #include "compat.h"
+#include "dial.h"
 #include "json.h"
 #include "log.h"
 #include "oldsse.h"
@@ -26,20 +23,18 @@
 #define MAX_IDLE     64
 #define DISTRUST     60000 /* ms without reuse after a close unannounced */
 #define IDLE_TIME    4000 /* ms; many servers close after 5 s */
-#define CONNECT_TIME 5000 /* ms for each address */
 #define TLS_TIME     10000 /* ms for the handshake */
 
 static int up_connect(struct upreq *);
-static int up_attach(struct upreq *, int, int);
-static void up_soon(void);
-static void up_late(evutil_socket_t, short, void *);
+static void up_dialed(void *, int, unsigned int);
+static void up_attach(struct upreq *, int);
 static void up_transmit(struct upconn *);
 static void up_writable(void *);
 static char *up_headtext(struct backend *, const struct upreq_head *,
     const char *, size_t, size_t *);
 static void up_headline(struct json_buf *, const char *, const char *);
 
-static struct event *soon; /* tells failures from outside upstream_send */
+static TAILQ_HEAD(, upreq) dialing = TAILQ_HEAD_INITIALIZER(dialing);
 static struct upconns working = TAILQ_HEAD_INITIALIZER(working);
 
 void
@@ -139,89 +134,62 @@ upstream_raw(struct backend *b, const struct upreq_head *h, const char *target,
 	return r;
 }
 
-/* Tries the addresses from r->nextaddr on; with none left the request waits
- * for the next tick to be told, never inside upstream_send. */
+/* Dials the addresses that have not been tried. */
 static int
 up_connect(struct upreq *r)
 {
 	struct backend *b = r->backend;
-	struct sockaddr *sa;
-	int fd, one = 1;
 
+	r->conn = NULL;
 	if (b->conf.tls && b->tls == NULL) {
 		/* Our own side of it is not in order. */
 		r->distrusted = 1;
-		r->nextaddr = b->naddr;
+		r->tried = ~0u;
 	}
-	while (r->nextaddr < b->naddr) {
-		sa = (struct sockaddr *)&b->addr[r->nextaddr++];
-		fd = socket(sa->sa_family,
-		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (fd == -1) {
-			if (errno == EMFILE || errno == ENFILE)
-				log_warn("backend %s", b->conf.name);
-			continue;
-		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (connect(fd, sa,
-			sa->sa_family == AF_INET
-			    ? sizeof(struct sockaddr_in)
-			    : sizeof(struct sockaddr_in6)) == -1 &&
-		    errno != EINPROGRESS) {
-			close(fd);
-			continue;
-		}
-		return up_attach(r, fd, 1);
-	}
-	return up_attach(r, -1, 0);
-}
-
-static int
-up_attach(struct upreq *r, int fd, int connecting)
-{
-	struct upconn *c;
-
-	if ((c = calloc(1, sizeof(*c))) == NULL) {
-		if (fd != -1)
-			close(fd);
+	if ((r->dial = dial_start(b, r->tried, up_dialed, r)) == NULL)
 		return -1;
-	}
-	c->backend = r->backend;
-	c->req = r;
-	r->conn = c;
-	c->state = UP_CONNECTING;
-	c->s.fd = -1;
-	c->deadline = mono_msec() + (connecting ? CONNECT_TIME : 0);
-	if (fd != -1) {
-		stream_open(&c->s, fd, up_read, up_writable, c);
-		stream_pause(&c->s);
-		stream_want_write(&c->s);
-	}
-	TAILQ_INSERT_TAIL(&working, c, entry);
-	if (fd == -1)
-		up_soon();
+	TAILQ_INSERT_TAIL(&dialing, r, entry);
 	return 0;
 }
 
-/* A request that can not even begin fails in the next turn of the loop. */
 static void
-up_soon(void)
+up_dialed(void *arg, int fd, unsigned int which)
 {
-	struct timeval now = {0, 0};
+	struct upreq *r = arg;
+	struct backend *b = r->backend;
 
-	if (soon == NULL &&
-	    (soon = event_new(peer_base(), -1, 0, up_late, NULL)) == NULL)
-		fatalx("out of memory");
-	event_add(soon, &now);
+	TAILQ_REMOVE(&dialing, r, entry);
+	r->dial = NULL;
+	if (fd == -1) {
+		up_over(r, b->naddr == 0   ? UP_ADDRESS
+			   : r->distrusted ? UP_TLS
+					   : UP_CONNECT);
+		return;
+	}
+	r->tried |= 1u << which;
+	up_attach(r, fd);
 }
 
 static void
-up_late(evutil_socket_t fd, short what, void *arg)
+up_attach(struct upreq *r, int fd)
 {
-	(void)fd;
-	(void)what;
-	(void)arg;
-	upstream_tick();
+	struct upconn *c = xcalloc(1, sizeof(*c));
+	struct backend *b = r->backend;
+
+	c->backend = b;
+	c->req = r;
+	r->conn = c;
+	c->state = UP_CONNECTING;
+	stream_open(&c->s, fd, up_read, up_writable, c);
+	TAILQ_INSERT_TAIL(&working, c, entry);
+	if (!b->conf.tls) {
+		up_transmit(c);
+		return;
+	}
+	stream_pause(&c->s);
+	c->deadline = mono_msec() + TLS_TIME;
+	if (stream_tls_client(&c->s, b->tls, b->conf.host) == -1)
+		up_next(c);
 }
 
 static void
@@ -252,30 +220,14 @@ up_transmit(struct upconn *c)
 		fatalx("out of memory");
 }
 
+/* The handshake is done. */
 static void
 up_writable(void *arg)
 {
 	struct upconn *c = arg;
-	struct backend *b = c->backend;
-	socklen_t len = sizeof(int);
-	int error = 0;
 
 	if (c->state != UP_CONNECTING)
 		return;
-	if (c->s.tls == NULL) {
-		getsockopt(c->s.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-		if (error != 0) {
-			up_next(c);
-			return;
-		}
-		if (b->conf.tls) {
-			c->deadline = mono_msec() + TLS_TIME;
-			if (stream_tls_client(&c->s, b->tls, b->conf.host) ==
-			    -1)
-				up_next(c);
-			return;
-		}
-	}
 	stream_resume(&c->s);
 	up_transmit(c);
 }
@@ -399,10 +351,15 @@ upreq_cancel(struct upreq *r)
 		oldsse_drop(r);
 		return;
 	}
-	c->req = NULL;
+	if (r->dial != NULL) {
+		TAILQ_REMOVE(&dialing, r, entry);
+		dial_cancel(r->dial);
+	} else {
+		c->req = NULL;
+		up_free(c);
+	}
 	freezero(r->head, r->headlen);
 	free(r);
-	up_free(c);
 }
 
 const char *
@@ -440,29 +397,16 @@ void
 upstream_tick(void)
 {
 	struct upconn *c, *next;
-	struct upreq *r;
 	uint64_t now = mono_msec();
 
 	for (c = TAILQ_FIRST(&working); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->deadline == 0 || now < c->deadline)
 			continue;
-		if (c->state != UP_CONNECTING || (r = c->req) == NULL) {
+		if (c->state == UP_CONNECTING && c->req != NULL)
+			up_next(c);
+		else
 			up_free(c);
-			continue;
-		}
-		c->req = NULL;
-		up_free(c);
-		if (r->nextaddr < r->backend->naddr) {
-			if (up_connect(r) == -1)
-				fatalx("out of memory");
-			continue;
-		}
-		up_over(r, r->backend->naddr == 0 ? UP_ADDRESS
-			   : r->distrusted        ? UP_TLS
-						  : UP_CONNECT);
-		/* done may have changed the list. */
-		next = TAILQ_FIRST(&working);
 	}
 }
 
@@ -490,9 +434,19 @@ void
 upstream_forget(struct backend *b)
 {
 	struct upconn *c, *next;
+	struct upreq *r, *rnext;
 
 	oldsse_forget(b);
 	stdio_forget(b);
+	for (r = TAILQ_FIRST(&dialing); r != NULL; r = rnext) {
+		rnext = TAILQ_NEXT(r, entry);
+		if (r->backend != b)
+			continue;
+		TAILQ_REMOVE(&dialing, r, entry);
+		dial_cancel(r->dial);
+		up_over(r, UP_CLOSED);
+		rnext = TAILQ_FIRST(&dialing);
+	}
 	for (c = TAILQ_FIRST(&working); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->backend == b) {

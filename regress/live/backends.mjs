@@ -128,9 +128,15 @@ async function lists() {
 		for (const pid of gw.pids('worker')) {
 			const worker = gw.workerId(pid);
 			const peer = await new Peer(gw.url, pins).open();
-			const s = await peer.ask('tools/list', {}, { worker });
-			const m = await s.next(answer(s.rpcId));
-			const all = m.result.tools.map((t) => t.name);
+			const all = [];
+			let cursor;
+			do {
+				const s = await peer.ask('tools/list', { cursor },
+				    { worker });
+				const m = await s.next(answer(s.rpcId));
+				all.push(...m.result.tools.map((t) => t.name));
+				cursor = m.result.nextCursor;
+			} while (cursor !== undefined);
 			ok(all.includes('sound_echo') && all.includes('huge_t8'),
 			    `worker ${worker}: ${all}`);
 		}
