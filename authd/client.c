@@ -75,7 +75,8 @@ client_recount(void)
 
 	counts.all = counts.unused = 0;
 	if (store_iterate(T_CLIENT, "", 0, count_all, &counts.all) == -1 ||
-	    store_iterate(T_INDEX, &from, 1, count_unused, &counts.unused) == -1)
+	    store_iterate(T_INDEX, &from, 1, count_unused, &counts.unused) ==
+		-1)
 		return -1;
 	return 0;
 }

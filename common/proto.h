@@ -595,8 +595,8 @@ struct k_trouble {
 	uint8_t unreachable; /* 1: no address answered */
 	char *why;
 };
-#define RELAY_CANCEL 1 /* id: the client's request id, raw JSON */
-#define RELAY_ANSWER 2 /* id: ours; body: the client's message, raw JSON */
+#define RELAY_CANCEL   1 /* id: the client's request id, raw JSON */
+#define RELAY_ANSWER   2 /* id: ours; body: the client's message, raw JSON */
 #define RELAY_PROGRESS 3 /* the same, with our id as its progress token */
 struct k_relay {
 	uint8_t kind;

@@ -30,6 +30,8 @@ struct master {
 	int stopping; /* a signal to end has come */
 	int failed; /* exit status */
 	char *conffile;
+	char *single; /* -S: the config itself, there is no file */
+	char *banner; /* -S: what to print when it serves */
 	char *libexec;
 	char *state;
 	char *control;
@@ -190,7 +192,16 @@ void gen_children_gone(void);
 /* Ends everything in order; the loop ends when it is done. */
 void gen_stop(void);
 
+/* ---- single.c ---- */
+
+/* The config for one stdio server on loopback, YAML, malloc'd; sets the banner.
+ * NULL and *err. */
+char *single_conf(const char *command, int noauth, char **err);
+
 /* ---- reload.c ---- */
+
+/* The config as it is now; NULL and lines in errs. */
+struct conf *reload_conf(struct strv *errs);
 
 /* The config file as it is now, its new listeners bound; or NULL, nothing
  * changed, and *err (malloc'd lines) says why. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stddef.h>
@@ -37,6 +38,7 @@ static void usage(void) __attribute__((noreturn));
 static void say(const char *, ...) __attribute__((format(printf, 1, 2)));
 static void say_all(const struct strv *);
 static char *absolute(const char *);
+static void read_single(const char *, int);
 static struct conf *read_conf(void);
 static void prepare(struct conf *);
 static void background(void);
@@ -50,7 +52,9 @@ static int run(struct conf *);
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: mcpgwd [-dnv] [-f file] [-L libexecdir]\n");
+	fprintf(stderr, "usage: mcpgwd [-dnv] [-f file] [-L libexecdir]\n"
+			"       mcpgwd -d [-nv] [-L libexecdir] [--no-auth] "
+			"-S command\n");
 	exit(2);
 }
 
@@ -96,7 +100,7 @@ read_conf(void)
 	struct strv errs = {NULL, 0};
 	struct conf *c;
 
-	c = conf_load(master.conffile, master.root ? CONF_ROOT : 0, &errs);
+	c = reload_conf(&errs);
 	if (c == NULL) {
 		say_all(&errs);
 		if (errs.n == 0)
@@ -108,6 +112,26 @@ read_conf(void)
 		exit(1);
 	}
 	return c;
+}
+
+/* -S stands in the place of a config file. */
+static void
+read_single(const char *command, int noauth)
+{
+	char *err;
+
+	if (!master.debug || master.conffile != NULL)
+		usage();
+	if (master.root) {
+		say("-S: as root every server needs a user of its own, and so "
+		    "a config file (mcpgwd.conf(5)); or run it as another "
+		    "user");
+		exit(1);
+	}
+	if ((master.single = single_conf(command, noauth, &err)) == NULL) {
+		say("%s", err);
+		exit(1);
+	}
 }
 
 /* All that can be known to be wrong before anything is started, while the
@@ -231,6 +255,12 @@ master_ready(void)
 	master.started = 1;
 	log_info("ready after %llu ms",
 	    (unsigned long long)(mono_msec() - master.since));
+	if (master.banner != NULL) {
+		printf("%s\n", master.banner);
+		(void)fflush(stdout);
+		freezero(master.banner, strlen(master.banner));
+		master.banner = NULL;
+	}
 	if (starter != -1) {
 		if (write(starter, "", 1) == -1)
 			log_warn("the process that started us");
@@ -350,15 +380,21 @@ run(struct conf *c)
 int
 main(int argc, char *argv[])
 {
-	const char *file = NULL, *libexec = LIBEXECDIR;
+	static const struct option long_options[] = {
+	    {"no-auth", no_argument, NULL, 'A'}, {NULL, 0, NULL, 0}};
+	const char *file = NULL, *libexec = LIBEXECDIR, *single = NULL;
 	struct conf *c;
-	int ch, check = 0, fd;
+	int ch, check = 0, noauth = 0, fd;
 
 	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= STDERR_FILENO)
 		continue;
 	close(fd);
-	while ((ch = getopt(argc, argv, "df:L:nv")) != -1)
+	while ((ch = getopt_long(
+		    argc, argv, "df:L:nS:v", long_options, NULL)) != -1)
 		switch (ch) {
+		case 'A':
+			noauth = 1;
+			break;
 		case 'd':
 			master.debug = 1;
 			break;
@@ -371,21 +407,27 @@ main(int argc, char *argv[])
 		case 'n':
 			check++;
 			break;
+		case 'S':
+			single = optarg;
+			break;
 		case 'v':
 			master.verbose++;
 			break;
 		default:
 			usage();
 		}
-	if (argc != optind)
+	if (argc != optind || (noauth && single == NULL))
 		usage();
 	log_init("mcpgwd", 1);
 	umask(022);
 	master.since = mono_msec();
 	master.root = geteuid() == 0;
-	master.conffile =
-	    file != NULL ? absolute(file) : conf_default_file(master.root);
+	master.conffile = file != NULL ? absolute(file) : NULL;
 	master.libexec = absolute(libexec);
+	if (single != NULL)
+		read_single(single, noauth);
+	else if (master.conffile == NULL)
+		master.conffile = conf_default_file(master.root);
 	c = read_conf();
 	if (check > 0) {
 		if (check > 1)

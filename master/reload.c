@@ -51,13 +51,24 @@ join(const struct strv *lines)
 }
 
 struct conf *
+reload_conf(struct strv *errs)
+{
+	unsigned int flags = master.root ? CONF_ROOT : 0;
+
+	if (master.single != NULL)
+		return conf_parse(
+		    "-S", master.single, strlen(master.single), flags, errs);
+	return conf_load(master.conffile, flags, errs);
+}
+
+struct conf *
 reload_read(char **err)
 {
 	struct strv errs = {NULL, 0};
 	struct conf *c;
 
 	*err = NULL;
-	c = conf_load(master.conffile, master.root ? CONF_ROOT : 0, &errs);
+	c = reload_conf(&errs);
 	if (c == NULL)
 		*err = join(&errs);
 	else if ((*err = unchanged(c)) == NULL &&

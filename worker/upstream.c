@@ -20,10 +20,10 @@
 #include "tls.h"
 #include "upconn.h"
 
-#define MAX_IDLE     64
-#define DISTRUST     60000 /* ms without reuse after a close unannounced */
-#define IDLE_TIME    4000 /* ms; many servers close after 5 s */
-#define TLS_TIME     10000 /* ms for the handshake */
+#define MAX_IDLE  64
+#define DISTRUST  60000 /* ms without reuse after a close unannounced */
+#define IDLE_TIME 4000 /* ms; many servers close after 5 s */
+#define TLS_TIME  10000 /* ms for the handshake */
 
 static int up_connect(struct upreq *);
 static void up_dialed(void *, int, unsigned int);

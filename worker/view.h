@@ -33,8 +33,8 @@ int view_complete(const struct view *);
 const char *view_list(struct view *, enum cat_kind, enum project, size_t *len);
 /* One page of it: the items without the brackets; more: is there another? A
  * page that is not there is empty. */
-const char *view_page(struct view *, enum cat_kind, enum project,
-    uint32_t page, size_t *len, int *more);
+const char *view_page(struct view *, enum cat_kind, enum project, uint32_t page,
+    size_t *len, int *more);
 /* What the catalog has of the i-th backend, or NULL; *be is NULL past the
  * last. */
 const struct cat_entry *view_entry(

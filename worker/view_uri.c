@@ -35,8 +35,7 @@ is_shown(const struct cat_item *ci, const char *uri)
 	def.p = (const char *)ci->raw.p;
 	def.len = ci->raw.len;
 	def.type = JSON_OBJECT;
-	if (json_member(&def, "_meta", &meta) == -1 ||
-	    meta.type != JSON_OBJECT)
+	if (json_member(&def, "_meta", &meta) == -1 || meta.type != JSON_OBJECT)
 		return 0;
 	if (json_member(&meta, "ui", &ui) == 0 && ui.type == JSON_OBJECT &&
 	    json_member(&ui, "resourceUri", &v) == 0 && json_equals(&v, uri))
