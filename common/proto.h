@@ -267,6 +267,7 @@ struct conf_stdio {
 
 #define NETWORK_ANY  0
 #define NETWORK_NONE 1 /* no socket but of AF_UNIX */
+#define NETWORK_LOOPBACK 2 /* TCP to this machine */
 
 /* What nanny makes of itself and then executes. */
 struct m_exec {

@@ -54,6 +54,7 @@
 #define RET_ALLOW SECCOMP_RET_ALLOW
 #define RET_EPERM (SECCOMP_RET_ERRNO | EPERM)
 #define RET_KILL  SECCOMP_RET_KILL_PROCESS
+#define RET_ASK   SECCOMP_RET_USER_NOTIF /* nanny, see sandbox_gate.c */
 #ifdef SANITIZE
 /* The run-time of the sanitizers asks for more than we list. */
 #define RET_DEFAULT RET_EPERM
@@ -150,13 +151,15 @@ emit_rule(struct prog *p, const struct rule *r)
 	emit(p, BPF_RET | BPF_K, r->ret, 0, 0);
 }
 
-/* -1 and errno. */
+/* 0, or what flags ask for; -1 and errno. */
 static int
-seccomp(const struct table *tables, size_t n, uint32_t otherwise, pid_t nanny)
+seccomp(const struct table *tables, size_t n, uint32_t otherwise, pid_t nanny,
+    unsigned int flags)
 {
 	static struct prog p;
 	struct sock_fprog fprog;
 	size_t i, j;
+	int ret;
 
 	p.n = 0;
 	p.full = 0;
@@ -180,11 +183,10 @@ seccomp(const struct table *tables, size_t n, uint32_t otherwise, pid_t nanny)
 	}
 	fprog.len = (unsigned short)p.n;
 	fprog.filter = p.f;
+	ret = (int)syscall(
+	    SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &fprog);
 	/* With TSYNC it may return the thread that could not follow. */
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		   SECCOMP_FILTER_FLAG_TSYNC, &fprog) == 0
-		   ? 0
-		   : -1;
+	return ret > 0 && flags == SECCOMP_FILTER_FLAG_TSYNC ? -1 : ret;
 }
 
 /* ---- Landlock ---- */
@@ -322,7 +324,7 @@ enter(const struct table *t, size_t n, uint32_t otherwise, const char *kind,
 
 	nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 	dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
-	if (seccomp(t, n, otherwise, 0) == -1)
+	if (seccomp(t, n, otherwise, 0, SECCOMP_FILTER_FLAG_TSYNC) == -1)
 		fatal("seccomp");
 	entered = 1;
 	if (abi > 0)
@@ -435,14 +437,17 @@ sandbox_runner(void)
 
 /* No Landlock: its scope would keep it from ending what it has started. */
 int
-sandbox_nanny(void)
+sandbox_nanny(int gated)
 {
-	static const struct table t[] = {
-	    TABLE(base), TABLE(nanny_own), TABLE(quiet)};
+	static const struct table t[] = {TABLE(base), TABLE(nanny_own),
+	    TABLE(quiet)},
+	    g[] = {TABLE(nanny_gate), TABLE(base), TABLE(nanny_own),
+		TABLE(quiet)};
 
 	/* A system call that only another libc makes must not end the one who
 	 * keeps the tree. */
-	if (seccomp(t, NELEM(t), RET_EPERM, 0) == -1)
+	if (seccomp(gated ? g : t, gated ? NELEM(g) : NELEM(t), RET_EPERM, 0,
+		SECCOMP_FILTER_FLAG_TSYNC) == -1)
 		return -1;
 	entered = 1;
 	return 0;
@@ -496,7 +501,7 @@ child_landlock(const struct m_exec *x, const char **what)
 	size_t i;
 
 	*what = "landlock";
-	if (ll_open(&l, x->network == NETWORK_NONE
+	if (ll_open(&l, x->network != NETWORK_ANY
 			    ? LL_NET_BIND | LL_NET_CONNECT
 			    : 0) == -1)
 		return -1;
@@ -523,24 +528,47 @@ child_landlock(const struct m_exec *x, const char **what)
 }
 
 int
-sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+sandbox_child(
+    const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
+	static const struct table networks[] = {
+	    [NETWORK_ANY] = TABLE(online),
+	    [NETWORK_NONE] = TABLE(offline),
+	    [NETWORK_LOOPBACK] = TABLE(looped),
+	};
 	struct table t[4] = {TABLE(child), TABLE(master)};
+	unsigned int flags = SECCOMP_FILTER_FLAG_TSYNC;
 	size_t n = 2;
+	int gate;
 
+	*what = "network";
+	if (x->network >= NELEM(networks)) {
+		errno = EINVAL;
+		return -1;
+	}
 	*what = "PR_SET_NO_NEW_PRIVS";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return -1;
 	if (child_landlock(x, what) == -1)
 		return -1;
-	t[n].r = x->network == NETWORK_ANY ? online : offline;
-	t[n++].n = x->network == NETWORK_ANY ? NELEM(online) : NELEM(offline);
+	t[n++] = networks[x->network];
 	if (!x->jit) {
 		t[n].r = nojit;
 		t[n++].n = NELEM(nojit);
 	}
+	if (x->network == NETWORK_LOOPBACK)
+		flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	*what = "seccomp";
-	return seccomp(t, n, RET_ALLOW, nanny);
+	if ((gate = seccomp(t, n, RET_ALLOW, nanny, flags)) == -1)
+		return -1;
+	if (x->network != NETWORK_LOOPBACK)
+		return 0;
+	*what = "the way to nanny";
+	if (sandbox_gate_send(sock, gate) == -1)
+		return -1;
+	close(gate);
+	close(sock);
+	return 0;
 }
 
 #ifdef SANITIZE

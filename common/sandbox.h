@@ -22,10 +22,22 @@ void sandbox_runner(void);
 
 /* These two log nothing: -1 and errno. */
 struct m_exec;
-/* Nanny, whose child has been forked. */
-int sandbox_nanny(void);
+/* Nanny, whose child has been forked; gated: it serves a gate. */
+int sandbox_nanny(int gated);
 /* A stdio child, right before exec; nanny is the process it must not touch.
- * *what names what failed. */
-int sandbox_child(const struct m_exec *, pid_t nanny, const char **what);
+ * With NETWORK_LOOPBACK the gate is sent on sock, a socket to nanny that is
+ * closed then. *what names what failed. */
+int sandbox_child(
+    const struct m_exec *, pid_t nanny, int sock, const char **what);
+
+/*
+ * The gate of a child with NETWORK_LOOPBACK, a descriptor on which the kernel
+ * asks nanny what the child may do with the network. take waits for it: -1 if
+ * the child has ended before. serve answers one question; call it when poll(2)
+ * says that there is one. -1: there will be no more.
+ */
+int sandbox_gate_send(int sock, int fd);
+int sandbox_gate_take(int sock);
+int sandbox_gate_serve(int gate);
 
 #endif

@@ -82,18 +82,21 @@ sandbox_runner(void)
 }
 
 int
-sandbox_nanny(void)
+sandbox_nanny(int gated)
 {
+	(void)gated;
 	return pledge("stdio proc", "");
 }
 
 /* A view of the file system does not outlive exec; promises do. */
 int
-sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+sandbox_child(
+    const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
 	char promises[256];
 
 	(void)nanny;
+	(void)sock;
 	*what = "pledge";
 	strlcpy(promises, CHILD_PROMISES, sizeof(promises));
 	if (x->network == NETWORK_ANY)
@@ -156,16 +159,19 @@ sandbox_runner(void)
 }
 
 int
-sandbox_nanny(void)
+sandbox_nanny(int gated)
 {
+	(void)gated;
 	return 0;
 }
 
 int
-sandbox_child(const struct m_exec *x, pid_t nanny, const char **what)
+sandbox_child(
+    const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
 	(void)x;
 	(void)nanny;
+	(void)sock;
 	*what = "sandbox";
 	return 0;
 }

@@ -41,6 +41,7 @@ struct table {
 #define REFUSE(name)	{SYS_##name, RET_EPERM, {{0}}}
 #define REFUSE_IF(name, ...) {SYS_##name, RET_EPERM, {__VA_ARGS__}}
 #define NO_FAMILY(name)	{SYS_##name, SECCOMP_RET_ERRNO | EAFNOSUPPORT, {{0}}}
+#define ASK(name)	{SYS_##name, RET_ASK, {{0}}}
 #define NOSYS(name)	{SYS_##name, SECCOMP_RET_ERRNO | ENOSYS, {{0}}}
 #define ONLY(name, ...)	{SYS_##name, RET_ALLOW, {__VA_ARGS__}}
 /* Checks: argument a is one of these; its upper half is; its bits m are. */
@@ -355,6 +356,22 @@ static const struct rule nanny_own[] = {
 	ALLOW(getdents64),
 };
 
+/* The same, when its child has a gate. */
+static const struct rule nanny_gate[] = {
+	/* A question, is it still one, an answer. */
+	ONLY(ioctl, IS(1, SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND,
+	    SECCOMP_IOCTL_NOTIF_ID_VALID)),
+	ONLY(clone, IS(0, SIGCHLD)), /* who makes the call may block */
+	ALLOW(pidfd_open),	/* the child's descriptor */
+	ALLOW(pidfd_getfd),
+	ALLOW(process_vm_readv), /* the address it has given */
+	ALLOW(connect),		/* what it asked for */
+	ALLOW(bind),
+	ALLOW(listen),
+	ALLOW(getsockopt),	/* which kind of socket is it? */
+	ALLOW(getsockname),	/* where is it bound to? */
+};
+
 #define NEW_ANYTHING	(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | \
 			 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
 			 CLONE_NEWCGROUP)
@@ -424,6 +441,26 @@ static const struct rule offline[] = {
 	NO_FAMILY(socket),
 	ONLY(socketpair, IS(0, AF_UNIX)),
 	NO_FAMILY(socketpair),
+};
+
+/* network: loopback. Streams only, so that there is an address to look at in
+ * connect alone; nanny looks (sandbox_gate.c). */
+static const struct rule looped[] = {
+	ONLY(socket, IS(0, AF_UNIX)),
+	ONLY(socket, IS(0, AF_INET, AF_INET6),
+	    BITS(1, ~(uint32_t)SOCK_FLAGS, SOCK_STREAM),
+	    IS(2, 0, IPPROTO_TCP)),
+	ONLY(socket, IS(0, AF_NETLINK), IS(2, 0)),
+	NO_FAMILY(socket),
+	ONLY(socketpair, IS(0, AF_UNIX)),
+	NO_FAMILY(socketpair),
+	ASK(connect),
+	ASK(bind),
+	ASK(listen),
+	/* Connects, too. */
+	REFUSE_IF(sendto, BITS(3, MSG_FASTOPEN, MSG_FASTOPEN)),
+	REFUSE_IF(sendmsg, BITS(2, MSG_FASTOPEN, MSG_FASTOPEN)),
+	REFUSE_IF(sendmmsg, BITS(3, MSG_FASTOPEN, MSG_FASTOPEN)),
 };
 
 /* jit: no. What is code comes from a file. */

@@ -42,8 +42,6 @@ static void set_cwd(struct load *, const struct node *, const char *, void *,
     const struct keydef *);
 static void set_byte(struct load *, const struct node *, const char *, void *,
     const struct keydef *);
-static void set_network(struct load *, const struct node *, const char *,
-    void *, const struct keydef *);
 static void set_memory(struct load *, const struct node *, const char *, void *,
     const struct keydef *);
 static const char *check_dir(const char *);
@@ -61,7 +59,8 @@ static const struct word instances[] = {{"shared", INSTANCE_SHARED},
     {"principal", INSTANCE_PRINCIPAL}, {"session", INSTANCE_SESSION},
     {NULL, 0}};
 static const struct word networks[] = {
-    {"any", NETWORK_ANY}, {"none", NETWORK_NONE}, {NULL, 0}};
+    {"any", NETWORK_ANY}, {"none", NETWORK_NONE},
+    {"loopback", NETWORK_LOOPBACK}, {NULL, 0}};
 static const struct word truths[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 
 #define H(field) offsetof(struct conf_be, child.field)
@@ -79,7 +78,7 @@ const struct keydef schema_child[] = {
     {"processes", set_uint, H(x.processes), 0, 100000, NULL},
     {"files", set_uint, H(x.files), 16, 1000000, NULL},
     {"cpu", set_duration, H(x.cpu), 0, 365 * DAY, NULL},
-    {"network", set_network, H(x.network), 0, 0, networks},
+    {"network", set_byte, H(x.network), 0, 0, networks},
     {"read", set_list, H(x.read), 0, 128, &dirs},
     {"write", set_list, H(x.write), 0, 128, &dirs},
     {"jit", set_byte, H(x.jit), 0, 0, truths},
@@ -373,17 +372,6 @@ set_byte(struct load *l, const struct node *n, const char *path, void *field,
 
 	set_word(l, n, path, &v, d);
 	*(uint8_t *)field = (uint8_t)v;
-}
-
-static void
-set_network(struct load *l, const struct node *n, const char *path, void *field,
-    const struct keydef *d)
-{
-	if (n->type == NODE_SCALAR && strcmp(n->value, "loopback") == 0)
-		node_err(
-		    l, n, path, "loopback is not built yet; use any or none");
-	else
-		set_byte(l, n, path, field, d);
 }
 
 /* Sizes of memory do not fit set_size. */

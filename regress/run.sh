@@ -66,7 +66,7 @@ memory() {
 	head1 valgrind
 	# These filter system calls that valgrind itself needs.
 	for t in "$obj"/regress/unit/*_test; do
-		case $t in *sandbox_test|*priv_test|*nanny_test) continue ;; esac
+		case $t in *sandbox_test|*priv_test|*nanny_test|*gate_test) continue ;; esac
 		[ -x "$t" ] && case1 "valgrind $(basename "$t" _test)" \
 		    valgrind -q --suppressions=regress/valgrind.supp \
 		    --error-exitcode=9 --leak-check=full \

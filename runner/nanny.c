@@ -16,6 +16,7 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #endif
 
 #include <dirent.h>
@@ -25,6 +26,7 @@
 #include <limits.h>
 #ifdef __linux__
 #include <link.h>
+#include <poll.h>
 #endif
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -45,11 +47,18 @@
 
 #define SWEEP_WAIT 5 /* ms between two looks at what is left */
 
+/* Where the child has its socket to us until it executes the command. */
+#define GATE_FD (STDERR_FILENO + 1)
+
 /* Seconds of processor time between SIGXCPU and SIGKILL. */
 #define CPU_GRACE 2
 
+#ifdef __linux__
+static int signals = -1; /* to be read, when there is a gate */
+#endif
+
 static void die(int, const char *, const char *) __attribute__((noreturn));
-static void run(const struct m_exec *, pid_t) __attribute__((noreturn));
+static void run(const struct m_exec *, pid_t, int) __attribute__((noreturn));
 
 /* The log does not run here: the runner reads our standard error as the
  * child's, and logs it. */
@@ -301,7 +310,7 @@ make_env(const struct m_exec *x)
 }
 
 static void
-run(const struct m_exec *x, pid_t nanny)
+run(const struct m_exec *x, pid_t nanny, int sock)
 {
 	const char *what;
 	char **argv, **env;
@@ -311,14 +320,16 @@ run(const struct m_exec *x, pid_t nanny)
 	if (setsid() == -1)
 		die_errno("setsid");
 	umask(077);
-	close_from(STDERR_FILENO + 1);
+	if (sock != -1 && dup2(sock, GATE_FD) == -1)
+		die_errno("descriptors");
+	close_from(sock == -1 ? STDERR_FILENO + 1 : GATE_FD + 1);
 	if (x->cwd[0] != '\0' && chdir(x->cwd) == -1)
 		die_errno(x->cwd);
 	argv = allocate((size_t)x->argv.n + 1, sizeof(*argv));
 	memcpy(argv, x->argv.v, x->argv.n * sizeof(*argv));
 	env = make_env(x);
 	child_limits(x);
-	if (sandbox_child(x, nanny, &what) == -1)
+	if (sandbox_child(x, nanny, GATE_FD, &what) == -1)
 		die_errno(what);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -468,19 +479,55 @@ has_ended(pid_t child)
 	}
 }
 
-static void
-watch(pid_t child)
+#ifdef __linux__
+
+/* The next signal for us; until then the child's questions are answered. */
+static int
+next_signal(const sigset_t *set, int *gate)
 {
-	sigset_t set;
+	struct signalfd_siginfo si;
+	struct pollfd pfd[2];
 	int sig;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGCHLD);
+	if (*gate == -1)
+		return sigwait(set, &sig) == 0 ? sig : 0;
+	pfd[0].fd = signals;
+	pfd[1].fd = *gate;
+	pfd[0].events = pfd[1].events = POLLIN;
+	if (poll(pfd, 2, -1) <= 0)
+		return 0;
+	/* -1: nobody is left who could ask. */
+	if ((pfd[1].revents & POLLIN) ? sandbox_gate_serve(*gate) == -1
+				      : pfd[1].revents != 0) {
+		close(*gate);
+		*gate = -1;
+	}
+	if (!(pfd[0].revents & POLLIN) ||
+	    read(signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return 0;
+	return (int)si.ssi_signo;
+}
+
+#else
+
+static int
+next_signal(const sigset_t *set, int *gate)
+{
+	int sig;
+
+	(void)gate;
+	return sigwait(set, &sig) == 0 ? sig : 0;
+}
+
+#endif
+
+static void
+watch(pid_t child, const sigset_t *set, int gate)
+{
+	int sig;
+
 	for (;;) {
-		if (sigwait(&set, &sig) != 0)
-			continue;
+		sig = next_signal(set, &gate);
 		if (sig == SIGUSR1)
 			return;
 		if (sig == SIGTERM) {
@@ -563,16 +610,41 @@ shrink(void)
 	dl_iterate_phdr(drop_pages, NULL);
 }
 
+/* Where the child's questions come from; -1: it ended before it could ask. */
+static int
+open_gate(const int sock[2], const sigset_t *set)
+{
+	int gate;
+
+	close(sock[1]);
+	gate = sandbox_gate_take(sock[0]);
+	close(sock[0]);
+#ifdef __linux__
+	if (gate != -1 && (signals = signalfd(-1, set, SFD_CLOEXEC)) == -1) {
+		close(gate);
+		return -1;
+	}
+#else
+	(void)set;
+#endif
+	return gate;
+}
+
 int
 main(void)
 {
 	struct m_exec x;
-	sigset_t all;
+	sigset_t all, ours;
 	pid_t child, master, parent = getppid(), self = getpid();
+	int sock[2] = {-1, -1}, gate = -1;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	default_signals();
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGUSR1);
+	sigaddset(&ours, SIGCHLD);
 	limit(RLIMIT_CORE, 0, 0, "RLIMIT_CORE");
 	if ((master = read_exec(&x)) == 0)
 		master = parent;
@@ -582,16 +654,21 @@ main(void)
 	/* No signal that is for a terminal's or the child's group is for us. */
 	if (setsid() == -1)
 		die_errno("setsid");
+	if (x.network == NETWORK_LOOPBACK &&
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, sock) == -1)
+		die_errno("socketpair");
 	child = fork();
 	if (child == -1)
 		die_errno("fork");
 	if (child == 0)
-		run(&x, self);
+		run(&x, self, sock[1]);
 	wire_free(&def_m_exec, &x);
+	if (sock[0] != -1)
+		gate = open_gate(sock, &ours);
 	let_go();
 	/* Best effort: it takes input from nobody any more. */
-	(void)sandbox_nanny();
+	(void)sandbox_nanny(gate != -1);
 	shrink();
-	watch(child);
+	watch(child, &ours, gate);
 	pass_on(end_tree(child));
 }

@@ -1,8 +1,32 @@
 #ifndef COMMON_NANNY_HARNESS_H
 #define COMMON_NANNY_HARNESS_H
 
-/* Starts nanny as master would, and what the tests of it share; included by
- * common_nanny_test.c alone, behind its own headers. */
+/* Starts nanny as master would, and what the tests of it share. The child is
+ * the test itself, with arguments; main() looks for them first. */
+#include <sys/types.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/landlock.h>
+
+#include "imsg.h"
+#include "proto.h"
+#include "test.h"
+
+#define OTHER_UID 65534
 
 static char dir[] = "/tmp/nanny_test."
 		    "XX"
@@ -150,7 +174,7 @@ exec_try(struct m_exec *x, const char *what, const char *arg)
 	exec_env(x, "ASAN_OPTIONS", "detect_leaks=0");
 }
 
-static int
+static inline int
 run_try(const char *what, const char *arg)
 {
 	struct started s;
@@ -174,7 +198,7 @@ msleep(long ms)
 	nanosleep(&ts, NULL);
 }
 
-static int
+static inline int
 dies_within(pid_t pid, int ms, int *status)
 {
 	for (; ms > 0; ms -= 10) {
@@ -183,6 +207,86 @@ dies_within(pid_t pid, int ms, int *status)
 		msleep(10);
 	}
 	return 0;
+}
+
+static void
+make_dir(char *path, size_t size, const char *name, mode_t mode)
+{
+	snprintf(path, size, "%s/%s", dir, name);
+	CHECK(mkdir(path, 0700) == 0 && chmod(path, mode) == 0);
+	if (geteuid() == 0 && mode == 0700)
+		CHECK(chown(path, OTHER_UID, OTHER_UID) == 0);
+}
+
+static void
+make_file(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", outside, name);
+	if ((fd = open(path, O_CREAT | O_WRONLY, 0600)) != -1)
+		CHECK(fchmod(fd, 0666) == 0);
+	close(fd);
+}
+
+static void
+copy_self(const char *to, mode_t mode)
+{
+	char buf[65536];
+	ssize_t n;
+	int in, out;
+
+	in = open("/proc/self/exe", O_RDONLY);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0700);
+	while ((n = read(in, buf, sizeof(buf))) > 0) {
+		if (write(out, buf, (size_t)n) != n)
+			break;
+	}
+	CHECK(n == 0 && fchmod(out, mode) == 0);
+	close(in);
+	close(out);
+}
+
+static void
+prepare(void)
+{
+	char bin[64], cwd[PATH_MAX];
+	const char *obj;
+
+	if ((obj = getenv("OBJ")) == NULL)
+		obj = "obj";
+	if (obj[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		cwd[0] = '\0';
+	CHECK(snprintf(nanny_path, sizeof(nanny_path), "%s%s%s/nanny", cwd,
+		  obj[0] == '/' ? "" : "/", obj) < (int)sizeof(nanny_path));
+	CHECK(access(nanny_path, X_OK) == 0);
+	CHECK(mkdtemp(dir) != NULL && chmod(dir, 0755) == 0);
+	make_dir(bin, sizeof(bin), "bin", 0755);
+	make_dir(home, sizeof(home), "home", 0700);
+	make_dir(tmp, sizeof(tmp), "tmp", 0700);
+	make_dir(shared, sizeof(shared), "shared", 0700);
+	make_dir(outside, sizeof(outside), "outside", 0777);
+	make_file("file");
+	make_file("other");
+	CHECK(snprintf(prog, sizeof(prog), "%s/bin/helper", dir) <
+	      (int)sizeof(prog));
+	CHECK(snprintf(setuid_prog, sizeof(setuid_prog), "%s/bin/setuid", dir) <
+	      (int)sizeof(setuid_prog));
+	copy_self(prog, 0755);
+	copy_self(setuid_prog, 06755);
+	have_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			    LANDLOCK_CREATE_RULESET_VERSION) > 0;
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+}
+
+static void
+clean(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	CHECK(system(cmd) == 0);
 }
 
 #endif

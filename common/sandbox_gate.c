@@ -1,0 +1,331 @@
+/*
+ * network: loopback. A filter can not see addresses, so the kernel asks nanny
+ * about each connect, bind and listen of the child (SECCOMP_RET_USER_NOTIF).
+ * Nanny does not tell the kernel to go on, since what it has looked at may
+ * change before the kernel looks: it takes a copy of the address and of the
+ * descriptor and makes the call itself, in a process of its own that may block.
+ */
+#include <sys/types.h>
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+
+#if defined(__linux__)
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_MAX_STATUS 4096
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+	struct sockaddr_storage any;
+};
+
+static pid_t leader(pid_t);
+static int alive(int, const struct seccomp_notif *);
+static int take_descriptor(pid_t, int);
+static int take_address(
+    pid_t, const struct seccomp_notif *, union address *, socklen_t *);
+static int is_loopback(const union address *, int);
+static int unix_path(pid_t, union address *, socklen_t *);
+static int permitted(pid_t, int, int, union address *, socklen_t *);
+static int may_listen(int);
+static int do_it(int, const struct seccomp_notif *);
+static void answer(int, uint64_t, int);
+
+int
+sandbox_gate_send(int sock, int fd)
+{
+	struct msghdr m;
+	char c = 0, buf[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&c, 1};
+	struct cmsghdr *cm;
+
+	memset(&m, 0, sizeof(m));
+	memset(buf, 0, sizeof(buf));
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	m.msg_control = buf;
+	m.msg_controllen = sizeof(buf);
+	cm = CMSG_FIRSTHDR(&m);
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &fd, sizeof(int));
+	return sendmsg(sock, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+int
+sandbox_gate_take(int sock)
+{
+	struct msghdr m;
+	char c, buf[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&c, 1};
+	struct cmsghdr *cm;
+	ssize_t n;
+	int fd = -1;
+
+	memset(&m, 0, sizeof(m));
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	m.msg_control = buf;
+	m.msg_controllen = sizeof(buf);
+	do {
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	} while (n == -1 && errno == EINTR);
+	if (n == 1 && (cm = CMSG_FIRSTHDR(&m)) != NULL &&
+	    cm->cmsg_type == SCM_RIGHTS &&
+	    cm->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(cm), sizeof(int));
+	return fd;
+}
+
+/* The question names a thread; descriptors are asked of its process. */
+static pid_t
+leader(pid_t tid)
+{
+	char path[64], buf[LINE_MAX_STATUS], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return -1;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	/* Its name is on the first line and may hold anything but a newline. */
+	p = strstr(buf, "\nTgid:");
+	return p == NULL ? -1 : (pid_t)strtol(p + 6, NULL, 10);
+}
+
+/* Does whoever asked still wait? If not its number may be another's now. */
+static int
+alive(int gate, const struct seccomp_notif *q)
+{
+	uint64_t id = q->id;
+
+	return ioctl(gate, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+static int
+take_descriptor(pid_t pid, int theirs)
+{
+	int pidfd, fd;
+
+	if ((pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) == -1)
+		return -1;
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
+	close(pidfd);
+	return fd;
+}
+
+static int
+take_address(pid_t pid, const struct seccomp_notif *q, union address *a,
+    socklen_t *len)
+{
+	struct iovec to, from;
+
+	memset(a, 0, sizeof(*a));
+	*len = (socklen_t)q->data.args[2];
+	if (q->data.args[2] > sizeof(*a) ||
+	    *len < sizeof(a->sa.sa_family)) {
+		errno = EINVAL;
+		return -1;
+	}
+	to.iov_base = a;
+	to.iov_len = *len;
+	memcpy(&from.iov_base, &q->data.args[1], sizeof(from.iov_base));
+	from.iov_len = *len;
+	if (process_vm_readv(pid, &to, 1, &from, 1, 0) == (ssize_t)*len)
+		return 0;
+	errno = EFAULT;
+	return -1;
+}
+
+/* any: the address of no interface, which is this machine to connect(2) and
+ * every interface to bind(2). */
+static int
+is_loopback(const union address *a, int any)
+{
+	const uint8_t *b;
+	uint32_t v4;
+
+	if (a->sa.sa_family == AF_INET)
+		v4 = ntohl(a->in.sin_addr.s_addr);
+	else if (a->sa.sa_family != AF_INET6)
+		return 0;
+	else if (IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr))
+		return 1;
+	else if (IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
+		return any;
+	else if (!IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+		return 0;
+	else {
+		b = a->in6.sin6_addr.s6_addr + 12;
+		v4 = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 |
+		     (uint32_t)b[2] << 8 | b[3];
+	}
+	return v4 == INADDR_ANY ? any : v4 >> 24 == 127;
+}
+
+/* From where the child stands. Names without a file are out of its reach by
+ * Landlock, and would be in ours. */
+static int
+unix_path(pid_t pid, union address *a, socklen_t *len)
+{
+	char name[sizeof(a->un.sun_path) + 1];
+	size_t n = *len - offsetof(struct sockaddr_un, sun_path);
+	int made;
+
+	if (*len <= offsetof(struct sockaddr_un, sun_path) ||
+	    n >= sizeof(name) || a->un.sun_path[0] == '\0')
+		return -1;
+	memcpy(name, a->un.sun_path, n);
+	name[n] = '\0';
+	if (name[0] == '/')
+		return 0;
+	made = snprintf(a->un.sun_path, sizeof(a->un.sun_path),
+	    "/proc/%d/cwd/%s", (int)pid, name);
+	*len = sizeof(a->un);
+	return made < (int)sizeof(a->un.sun_path) ? 0 : -1;
+}
+
+/* By what the socket is, not by what the address says that it be. */
+static int
+permitted(pid_t pid, int fd, int nr, union address *a, socklen_t *len)
+{
+	socklen_t size = sizeof(int);
+	int domain;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == -1)
+		return 0;
+	/* A file that is made here would be made without Landlock. */
+	if (domain == AF_UNIX)
+		return nr == SYS_connect && unix_path(pid, a, len) == 0;
+	if (domain != AF_INET && domain != AF_INET6)
+		return nr == SYS_bind && domain == AF_NETLINK;
+	if (nr == SYS_connect && a->sa.sa_family == AF_UNSPEC)
+		return 1;
+	return is_loopback(a, nr == SYS_connect);
+}
+
+/* One that is not bound would be bound to every interface. */
+static int
+may_listen(int fd)
+{
+	union address a;
+	socklen_t len = sizeof(a);
+
+	memset(&a, 0, sizeof(a));
+	return getsockname(fd, &a.sa, &len) == 0 &&
+	       (a.sa.sa_family == AF_UNIX || is_loopback(&a, 0));
+}
+
+/* 0 or an errno. */
+static int
+do_it(int gate, const struct seccomp_notif *q)
+{
+	int nr = q->data.nr, fd, bad;
+	pid_t pid = leader((pid_t)q->pid);
+	union address a;
+	socklen_t len;
+
+	if (pid <= 0 || !alive(gate, q))
+		return EPERM;
+	if ((fd = take_descriptor(pid, (int)q->data.args[0])) == -1)
+		return errno == EBADF ? EBADF : EPERM;
+	if (nr == SYS_listen) {
+		if (!alive(gate, q) || !may_listen(fd))
+			return EPERM;
+		return listen(fd, (int)q->data.args[1]) == -1 ? errno : 0;
+	}
+	if (take_address(pid, q, &a, &len) == -1)
+		return errno;
+	if (!alive(gate, q) || !permitted(pid, fd, nr, &a, &len))
+		return EPERM;
+	if (nr == SYS_bind)
+		bad = bind(fd, &a.sa, len);
+	else
+		bad = connect(fd, &a.sa, len);
+	return bad == -1 ? errno : 0;
+}
+
+static void
+answer(int gate, uint64_t id, int error)
+{
+	struct seccomp_notif_resp r;
+
+	memset(&r, 0, sizeof(r));
+	r.id = id;
+	r.error = -error;
+	(void)ioctl(gate, SECCOMP_IOCTL_NOTIF_SEND, &r);
+}
+
+int
+sandbox_gate_serve(int gate)
+{
+	struct seccomp_notif q;
+	long pid;
+
+	memset(&q, 0, sizeof(q));
+	/* Whoever asked may be gone already. */
+	if (ioctl(gate, SECCOMP_IOCTL_NOTIF_RECV, &q) == -1)
+		return errno == ENOENT || errno == EINTR ? 0 : -1;
+	/* Not libc's fork, which needs more system calls than we have. */
+	pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+	if (pid == 0) {
+		answer(gate, q.id, do_it(gate, &q));
+		_exit(0);
+	}
+	if (pid == -1)
+		answer(gate, q.id, EAGAIN);
+	return 0;
+}
+
+#else
+
+int
+sandbox_gate_send(int sock, int fd)
+{
+	(void)sock;
+	(void)fd;
+	errno = ENOSYS;
+	return -1;
+}
+
+int
+sandbox_gate_take(int sock)
+{
+	(void)sock;
+	return -1;
+}
+
+int
+sandbox_gate_serve(int gate)
+{
+	(void)gate;
+	return -1;
+}
+
+#endif
