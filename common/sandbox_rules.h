@@ -287,7 +287,7 @@ static const struct rule master[] = {
 	REFUSE(process_vm_writev),
 	REFUSE(process_madvise),
 	REFUSE(kcmp),
-	REFUSE(pidfd_getfd),
+	/* Not pidfd_getfd: nanny, which inherits this, needs it. */
 	REFUSE(bpf),
 	REFUSE(perf_event_open),
 	REFUSE(userfaultfd),
@@ -364,7 +364,6 @@ static const struct rule nanny_gate[] = {
 	ONLY(clone, IS(0, SIGCHLD)), /* who makes the call may block */
 	ALLOW(pidfd_open),	/* the child's descriptor */
 	ALLOW(pidfd_getfd),
-	ALLOW(process_vm_readv), /* the address it has given */
 	ALLOW(connect),		/* what it asked for */
 	ALLOW(bind),
 	ALLOW(listen),
@@ -389,6 +388,7 @@ static const struct rule child[] = {
 	REFUSE_IF(rt_tgsigqueueinfo, IS(0, PID_NANNY)),
 	REFUSE_IF(rt_tgsigqueueinfo, IS(1, PID_NANNY)),
 	REFUSE_IF(pidfd_open, IS(0, PID_NANNY)),
+	REFUSE(pidfd_getfd),
 	/* A descriptor of /proc/PID will do for it, and does not say whose. Who
 	 * finds it missing uses kill. */
 	NOSYS(pidfd_send_signal),

@@ -226,7 +226,7 @@ async function failing(gw, mode) {
 			await until('it to be back', async () => !(await say(mcp,
 			    'bad_echo')).error, 15_000, 100);
 		});
-	await test(`BAD garbage is skipped (${mode})`, async () => {
+	await test(`ARG-6 garbage is skipped (${mode})`, async () => {
 		same((await say(mcp, 'bad_garbage')).text, 'after garbage', 'it');
 		const r = await say(mcp, 'bad_echo', { text: 'x' });
 		same(r.text, 'x', 'and after');
@@ -237,11 +237,11 @@ async function failing(gw, mode) {
 		const r = await say(mcp, 'bad_array');
 		ok(r.error && /did not answer in time/.test(r.text), r.text);
 	});
-	await test(`BAD a flood on standard error (${mode})`, async () => {
+	await test(`ARG-6 a flood on standard error (${mode})`, async () => {
 		const bytes = (full ? 1024 : 64) << 20;
 		same((await say(mcp, 'bad_loud', { bytes })).error, false, 'it');
 	}, { timeout: 120_000 });
-	await test(`BAD a line of 17 MB fails its call alone (${mode})`,
+	await test(`ARG-6 a line of 17 MB fails its call alone (${mode})`,
 	    async () => {
 		const { text: pid } = await say(mcp, 'bad_pid');
 		const r = await say(mcp, 'bad_line', { bytes: 17 << 20 });
@@ -255,7 +255,7 @@ async function failing(gw, mode) {
 		same((await say(mcp, 'bad_echo', { text: t })).text.length,
 		    t.length, 'there and back');
 	});
-	await test(`BAD a flood without a line end ends it (${mode})`,
+	await test(`ARG-6 a flood without a line end ends it (${mode})`,
 	    async () => {
 		const { text: pid } = await say(mcp, 'bad_pid');
 		const r = await say(mcp, 'bad_endless', { bytes: 256 << 20 });
@@ -265,7 +265,7 @@ async function failing(gw, mode) {
 		await until('it to be back', async () => !(await say(mcp,
 		    'bad_echo')).error, 15_000, 100);
 	}, { timeout: 60_000 });
-	await test(`BAD daemons and deaf ones go with it (${mode})`,
+	await test(`ARG-6 daemons and deaf ones go with it (${mode})`,
 	    async () => {
 		await say(mcp, 'bad_daemon');
 		await say(mcp, 'bad_deaf');

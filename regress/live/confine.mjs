@@ -1,0 +1,161 @@
+// ARG-1, ARG-3, ARG-7: what a stdio child can not be made to run, and what it
+// can not do, as the real servers meet it. The rest of these rows is in
+// stdio.mjs.
+import { chmodSync, chownSync, readFileSync } from 'node:fs';
+import net from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { freePort, later, ok, root, run, same, test, until } from
+    './lib/harness.mjs';
+import { Gateway, modes } from './lib/gateway.mjs';
+import { Mcp } from './lib/mcp.mjs';
+import { live, node, npm, top } from './lib/paths.mjs';
+
+const child = `${live}/fixture/child.mjs`;
+const users = ['_mcpevery', '_mcpfiles', '_mcpmemory', '_mcpthinking'];
+const OUTSIDE = '192.0.2.1'; // TEST-NET-1
+
+const backend = (mode, n, more = {}) => ({ command: [node, child, '${user}',
+    '$USER', '{{name}}'], ...(mode === 'root' && { user: users[n] }),
+    read: [npm, live], max_instances: 1, env: { HOME: '$STATE' }, ...more });
+
+async function say(mcp, name, args = {}) {
+	const r = await mcp.tool(name, args);
+	ok(!r.isError, `${name}: ${r.content[0].text}`);
+	return r.content[0].text;
+}
+
+async function listener(host) {
+	const port = await freePort();
+	const s = net.createServer((c) => c.destroy());
+	await new Promise((r) => s.listen(port, host, r));
+	later(() => new Promise((r) => s.close(r)));
+	return port;
+}
+
+// An address of this machine that is not loopback, if it has one.
+const own = Object.values(networkInterfaces()).flat()
+    .find((a) => a.family === 'IPv4' && !a.internal)?.address;
+
+async function network(mcp, port, mode) {
+	const to = (b, host, p = port) => say(mcp, `${b}_connect`,
+	    { host, port: p });
+	await test(`ARG-7 network: none (${mode})`, async () => {
+		same(await to('none', '127.0.0.1'), 'EAFNOSUPPORT', 'TCP');
+		same(await say(mcp, 'none_listen', { host: '127.0.0.1' }),
+		    'EAFNOSUPPORT', 'listen');
+		same(await say(mcp, 'none_datagram', { host: OUTSIDE, port: 9 }),
+		    'EAFNOSUPPORT', 'UDP');
+	});
+	await test(`ARG-7 network: loopback (${mode})`, async () => {
+		for (const host of ['127.0.0.1', 'localhost', '::ffff:127.0.0.1'])
+			same(await to('loop', host), 'connected', host);
+		same(await to('loop', '127.0.0.1', 1), 'ECONNREFUSED', 'nobody');
+		for (const host of [OUTSIDE, '2001:db8::1', `::ffff:${OUTSIDE}`,
+		    ...(own ? [own] : [])])
+			same(await to('loop', host), 'EPERM', host);
+		same(await say(mcp, 'loop_datagram', { host: '127.0.0.1', port }),
+		    'EAFNOSUPPORT', 'UDP');
+		same(await say(mcp, 'loop_listen', { host: '127.0.0.1' }),
+		    'listens', 'listen here');
+		same(await say(mcp, 'loop_listen', { host: '0.0.0.0' }), 'EPERM',
+		    'listen everywhere');
+	});
+	await test(`ARG-7 network: loopback, 200 at once (${mode})`, async () => {
+		const all = await Promise.all(Array.from({ length: 200 }, (_, i) =>
+		    to('loop', i % 2 ? '127.0.0.1' : OUTSIDE)));
+		same(all.filter((t, i) => t !== (i % 2 ? 'connected' : 'EPERM')),
+		    [], 'answers');
+	});
+}
+
+async function processes(mcp) {
+	await test('ARG-7 forks beyond processes are refused', async () => {
+		const [n, why] = (await say(mcp, 'few_forks', { most: 100 }))
+		    .split(' ');
+		same(why, 'EAGAIN', 'the error');
+		ok(Number(n) > 0 && Number(n) < 30, `${n} processes`);
+		// Another user's are not counted with them, and it lives on.
+		same(await say(mcp, 'loop_forks', { most: 40 }), '40 undefined',
+		    'another\'s');
+		same(await say(mcp, 'few_echo', { text: 'x' }), 'x', 'after');
+	});
+}
+
+// Neither the messages between processes nor a client can name a program.
+async function literal(mcp, mode) {
+	await test(`ARG-3 nothing is put into arguments (${mode})`, async () => {
+		same(JSON.parse(await say(mcp, 'loop_argv')),
+		    ['${user}', '$USER', '{{name}}'], 'argv');
+		same(JSON.parse(await say(mcp, 'loop_argv', { argv: ['x'],
+		    command: '/bin/sh', user: 'root' })),
+		['${user}', '$USER', '{{name}}'], 'argv of a call that names some');
+	});
+}
+
+async function contract() {
+	await test('ARG-1 only master and nanny speak of programs', () => {
+		const proto = readFileSync(`${top}/common/proto.h`, 'utf8');
+		const structs = [...proto.matchAll(/^struct (\w+) \{(.*?)^\};/gms)];
+		ok(structs.length > 30, `${structs.length} structs`);
+		const naming = structs.filter(([, , body]) =>
+		    /\b(argv|command|env|uid|cwd|groups)\b/.test(body))
+		    .map(([, name]) => name);
+		// m_start: as whom a process of ours runs; m_child: as whom a
+		// child does, for mcpgwctl.
+		same(naming.sort(), ['m_child', 'm_exec', 'm_start'], 'messages');
+		same([...proto.matchAll(/struct m_exec: (.*?),/g)]
+		    .map((m) => m[1]), ['to nanny'], 'm_exec goes');
+	});
+	await test('ARG-1 a config that others can change is refused',
+	    async () => {
+		const gw = await Gateway.make();
+		for (const mode of [0o620, 0o602, 0o666]) {
+			chmodSync(gw.conf, mode);
+			const c = gw.launch();
+			await c.exited;
+			same(c.status, 1, c.output);
+			ok(/others can write to it; chmod go-w it/.test(c.output),
+			    c.output);
+		}
+		chmodSync(gw.conf, 0o600);
+		if (!root)
+			return;
+		chownSync(gw.conf, 65534, 65534);
+		const c = gw.launch();
+		await c.exited;
+		ok(c.status === 1 && /its owner is neither root nor you/
+		    .test(c.output), c.output);
+	});
+}
+
+run('confine', async () => {
+	const port = await listener('127.0.0.1');
+	await contract();
+	for (const mode of modes) {
+		const gw = await Gateway.start({ mode, config: {
+			backends: {
+				none: backend(mode, 0, { network: 'none' }),
+				loop: backend(mode, 1, { network: 'loopback' }),
+				few: backend(mode, 2, { processes: 30 }),
+			},
+			endpoints: { '/mcp': { backends: '*', auth: 'none' } },
+		} });
+		const mcp = await new Mcp(gw.url).open();
+		await until('all tools on both workers', async () => {
+			mcp.workers.clear();
+			for (let i = 0; i < 20; i++) {
+				const all = await mcp.list('tools/list', 'tools');
+				if (new Set(all.map((t) => t.name.split('_')[0]))
+				    .size < 3)
+					return false;
+			}
+			return mcp.workers.size === 2;
+		});
+		await literal(mcp, mode);
+		await network(mcp, port, mode);
+		if (mode === 'root')
+			await processes(mcp);
+		await test(`nothing is left after SIGTERM (${mode})`,
+		    () => gw.stop());
+	}
+});
