@@ -4,46 +4,218 @@ import { readFileSync } from 'node:fs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { echo } from './lib/backends.mjs';
 import { Client } from './lib/oauth.mjs';
-import { Load, echoes } from './lib/load.mjs';
-import { Mcp } from './lib/mcp.mjs';
+import { Load, Work, echoes } from './lib/load.mjs';
+import { Mcp, request } from './lib/mcp.mjs';
+import { Sse } from './lib/sse.mjs';
 
 const ROUNDS = full ? 40 : 10;
+const DRAINING = 4; // generations that may drain at the same time
+const SLOW = 700; // ms
 
 const names = async (mcp) =>
     (await mcp.list('tools/list', 'tools')).map((t) => t.name).sort();
 
-async function rounds(gw, token, b) {
-	const load = [];
+// What is added and removed is not called, but must not spoil a list.
+async function lists(mcp, token) {
+	const one = new Mcp(mcp.url, { token });
+	one.session = mcp.session;
+	const got = (await names(one)).filter((n) => !n.startsWith('extra'));
+	same(got.length, 10, `tools: ${got}`);
+	ok(got.includes('stable_echo') && got.includes('changed_echo'), got);
+	return { 'x-mcpgw-worker': [...one.workers][0] };
+}
+
+const DOCUMENTS = ['/.well-known/oauth-authorization-server',
+    '/.well-known/oauth-protected-resource',
+    '/.well-known/oauth-protected-resource/mcp', '/oauth/jwks', '/health'];
+
+// A document must stay what it was, byte for byte.
+async function document(gw, first, n) {
+	const path = DOCUMENTS[n % DOCUMENTS.length];
+	const r = await request(gw.base + path, { method: 'GET' });
+	same(r.status, 200, path);
+	first[path] ??= r.text;
+	same(r.text, first[path], path);
+	return r.headers;
+}
+
+async function refresh(client) {
+	const r = await client.refresh(client.tokens.refresh_token);
+	same(r.status, 200, `refresh: ${JSON.stringify(r.body)}`);
+	client.tokens = { ...client.tokens, ...r.body };
+	return r.headers;
+}
+
+// A whole sign-in, and what it gave is of use at once.
+async function signIn(gw) {
+	const c = await Client.signIn(gw);
+	const mcp = await new Mcp(gw.url,
+	    { token: c.tokens.access_token }).open();
+	await mcp.tool('stable_echo');
+	return { 'x-mcpgw-worker': [...mcp.workers][0] };
+}
+
+async function slow(mcp, spans) {
+	const one = new Mcp(mcp.url, { token: mcp.token });
+	one.session = mcp.session;
+	const from = Date.now();
+	const r = await one.tool('stable_slow', { ms: SLOW });
+	same(r, { content: [{ type: 'text', text: 'slow' }] }, 'slow call');
+	spans.push([from, Date.now()]);
+	return { 'x-mcpgw-worker': [...one.workers][0] };
+}
+
+// A GET stream that is opened again whenever it has been ended. It may be
+// ended by the reload that makes one generation too many, and never cut off.
+class Listener {
+	constructor(mcp) {
+		this.mcp = mcp;
+		this.reloads = 0;
+		this.lived = [];
+		this.bad = [];
+		this.running = true;
+	}
+
+	async open() {
+		this.s = await Sse.open(this.mcp.url, { headers: this.mcp.headers({
+		    accept: 'text/event-stream',
+		    ...(this.s?.last && { 'last-event-id': this.s.last }) }) });
+		ok(this.s.status === 200 && this.s.stream,
+		    `GET stream: ${this.s.status}`);
+		this.born = this.reloads;
+	}
+
+	async start() {
+		await this.open();
+		this.loop = this.#run();
+		return this;
+	}
+
+	async #run() {
+		while (this.running) {
+			await sleep(5);
+			if (this.s.ended === undefined)
+				continue;
+			// A reload that is not counted yet may have ended it.
+			const n = this.reloads - this.born;
+			this.lived.push(n);
+			if (this.s.ended !== 'clean' || n < DRAINING)
+				this.bad.push(`${this.s.ended} after ${n} reloads`);
+			await this.open().catch((e) => {
+				this.bad.push(e.message);
+				this.running = false;
+			});
+		}
+	}
+
+	async stop() {
+		this.running = false;
+		await this.loop;
+		this.lived.push(this.reloads - this.born);
+		this.s.close();
+	}
+}
+
+// Everything that goes on while the config changes.
+async function everything(gw, token, spans) {
+	const open = () => new Mcp(gw.url, { token }).open();
+	const first = {};
+	const mcp = [await open(), await open()];
+	const refreshing = [await Client.signIn(gw), await Client.signIn(gw)];
+	const calls = [];
 	for (const fresh of [false, true])
-		load.push(await new Load(gw.url, token, { clients: 6, fresh,
+		calls.push(await new Load(gw.url, token, { clients: 6, fresh,
 		    tool: echoes('stable', 'changed') }).start());
+	return { calls, rest: [
+		new Work('list', (i) => lists(mcp[i], token), { clients: 2,
+		    pace: 20 }),
+		new Work('document', (i, n) => document(gw, first, n),
+		    { pace: 5 }),
+		new Work('refresh', (i) => refresh(refreshing[i]),
+		    { clients: 2, pace: 10 }),
+		new Work('sign-in', () => signIn(gw), { clients: 2 }),
+		new Work('slow', (i) => slow(mcp[i % 2], spans),
+		    { clients: 4 }),
+	] };
+}
+
+// The tools of this round, from both of its workers, and calls with its
+// headers.
+async function inForce(gw, mcp, b, i, seen) {
+	const workers = gw.pids('worker').map((p) => Number(gw.workerId(p)))
+	    .sort((x, y) => x - y).slice(-2).map(String);
+	const right = new Set();
+	await until(`the tools of round ${i} at both workers`, async () => {
+		mcp.workers.clear();
+		const have = await names(mcp);
+		const [w] = mcp.workers;
+		if (have.includes(`extra${i}_echo`) &&
+		    !have.includes(`extra${i - 1}_echo`))
+			right.add(w);
+		else
+			right.delete(w);
+		return workers.every((x) => right.has(x));
+	}, 10_000);
+	await until(`load at both workers of round ${i}`, () =>
+	    workers.every((w) => seen().has(w)), 10_000);
+	await until(`headers of round ${i}`, async () => {
+		const r = await request(`${new URL(b.url).origin}/seen`,
+		    { method: 'GET' });
+		return JSON.parse(r.text).seen.some((m) =>
+		    m.headers.join('\n').includes(`X-Round\n${i}`));
+	}, 10_000);
+}
+
+async function rounds(gw, token, b) {
+	const spans = [], reloads = [];
+	const { calls, rest } = await everything(gw, token, spans);
+	const ears = [];
+	for (let i = 0; i < 2; i++)
+		ears.push(await new Listener(await new Mcp(gw.url,
+		    { token }).open()).start());
+	const seen = () => new Set([...calls, ...rest]
+	    .flatMap((l) => [...l.workers.keys()]));
 	await sleep(300);
 	const mcp = await new Mcp(gw.url, { token }).open();
-	for (let i = 0; i < ROUNDS; i++) {
-		const extra = { [`extra${i}`]: { url: b.extra.url } };
+	for (let i = 1; i <= ROUNDS; i++) {
+		const to = i % 2 ? b.two : b.one;
 		gw.config.backends = {
 			stable: { url: b.stable.url },
-			changed: { url: (i % 2 ? b.one : b.two).url,
-			    headers: { 'X-Round': String(i) } },
-			...extra, // and extra(i-1) is removed
+			changed: { url: to.url, headers: { 'X-Round': String(i) } },
+			// and extra(i-1) is removed
+			[`extra${i}`]: { url: b.extra.url },
 		};
 		gw.write();
+		// So that each has a call before, in and after it.
+		await until('slow calls', () => rest[4].open === 4);
+		for (const e of ears)
+			e.reloads++;
+		const from = Date.now();
 		await gw.reload();
-		await until(`the tools of round ${i}`, async () => {
-			const have = await names(mcp);
-			return have.includes(`extra${i}_echo`) &&
-			    !have.includes(`extra${i - 1}_echo`);
-		}, 10_000);
+		reloads.push([from, Date.now()]);
+		await inForce(gw, mcp, to, i, seen);
 		await sleep(50);
 	}
 	await sleep(300);
-	for (const l of load)
+	for (const l of [...calls, ...rest, ...ears])
 		await l.stop();
-	const done = load.reduce((n, l) => n + l.done, 0);
-	const bad = load.flatMap((l) => l.failures);
-	same(bad.length, 0, `failed of ${done}: ${load[0].summary(bad)}`);
+	for (const l of [...calls, ...rest])
+		same(l.failures.length, 0, `failed of ${l.done}: ${l.summary()}`);
+	same(ears.flatMap((e) => e.bad), [], 'GET streams');
+	for (const e of ears)
+		ok(e.lived.reduce((x, y) => x + y) >= ROUNDS,
+		    `streams lived through ${e.lived} reloads`);
+	const done = calls.reduce((n, l) => n + l.done, 0);
 	ok(done > ROUNDS * 50, `only ${done} calls were made`);
-	console.log(`# ${ROUNDS} reloads, ${done} calls, 0 failed`);
+	for (const l of rest)
+		ok(l.done >= ROUNDS, `only ${l.done} of ${l.name}`);
+	for (const l of [...calls, ...rest])
+		ok(l.workers.size >= 2, `workers: ${[...l.workers.keys()]}`);
+	const across = reloads.filter(([from, to]) => spans.some((s) =>
+	    s[0] < from && s[1] > to)).length;
+	same(across, ROUNDS, 'reloads with a call open across them');
+	console.log(`# ${ROUNDS} reloads, ${done} calls, ${rest.map((l) =>
+	    `${l.done} ${l.name}`).join(', ')}, 0 failed`);
 }
 
 async function badConfig(gw, token) {
@@ -95,6 +267,7 @@ run('reload', async () => {
 	for (const mode of modes) {
 		const gw = await Gateway.start({ mode, config: { backends: {
 			stable: { url: b.stable.url }, changed: { url: b.one.url },
+			extra0: { url: b.extra.url },
 		} } });
 		const token = (await Client.signIn(gw)).tokens.access_token;
 		await test(`MBT-4 ${ROUNDS} reloads under load (${mode})`, () =>
