@@ -56,9 +56,6 @@ pick_redirect(const struct row_client *row, const struct a_authorize *req)
 {
 	uint32_t i;
 
-	if (!req->has_redirect_uri)
-		return row->redirect_uris.n == 1 ? row->redirect_uris.v[0]
-						 : NULL;
 	for (i = 0; i < row->redirect_uris.n; i++)
 		if (redirect_match(row->redirect_uris.v[i], req->redirect_uri))
 			return req->redirect_uri;
@@ -129,6 +126,13 @@ authorize_start(
 		return J_DROP;
 	if (r == 0)
 		return page_error(page, PAGE_E_CLIENT);
+	/* RFC 6749 3.1.2.3 lets it be left out by a client that has only one.
+	 * Nothing is sent anywhere that the request itself does not name. */
+	if (req->redirect_uri[0] == '\0') {
+		wire_free(&def_row_client, &row);
+		page->description = xstrdup("redirect_uri is missing");
+		return page_error(page, PAGE_E_REQUEST);
+	}
 	if ((uri = pick_redirect(&row, req)) == NULL) {
 		wire_free(&def_row_client, &row);
 		return page_error(page, PAGE_E_REDIRECT);

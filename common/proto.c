@@ -210,7 +210,6 @@ static const struct wire_field f_a_authorize[] = {
     {STR(response_mode, WORD_MAX)},
     {STRV(resources, URL_MAX, URIS_MAX)},
     {U8(has_request)},
-    {U8(has_redirect_uri)},
 };
 #undef S
 DEF(a_authorize);

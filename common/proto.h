@@ -418,7 +418,6 @@ struct a_authorize {
 	char *response_mode;
 	struct strv resources;
 	uint8_t has_request; /* bit 0: request, bit 1: request_uri was there */
-	uint8_t has_redirect_uri;
 };
 /* A form of the sign-in or consent page, or the page asked for again. */
 struct a_form {
@@ -458,7 +457,7 @@ struct a_page {
 	char *code;
 	char *state;
 	char *error; /* also PAGE_ERROR: a word, see worker/oauth_page.c */
-	char *description;
+	char *description; /* also PAGE_ERROR: of PAGE_E_REQUEST */
 };
 #define NOTICE_WRONG    "wrong" /* that name and password do not match */
 #define NOTICE_WAIT     "wait" /* too many tries, see retry_after */

@@ -93,7 +93,6 @@ start(struct request *rq, const struct form *f, char *cookie)
 	msg.response_mode = oauth_param(f, "response_mode");
 	msg.has_request = (oauth_param(f, "request") != NULL) |
 			  (oauth_param(f, "request_uri") != NULL) << 1;
-	msg.has_redirect_uri = msg.redirect_uri != NULL;
 	if (oauth_resources(rq, f, &msg.resources) == -1) {
 		fail(rq, 503, PAGE_E_DOWN, "");
 		return;

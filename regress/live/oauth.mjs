@@ -59,6 +59,13 @@ async function redirects() {
 		isPage(await b.get(c.authorizeUrl(
 		    { redirect_uri: 'https://evil.example/cb' })), 400,
 		    'foreign redirect');
+		same(c.info.redirect_uris.length, 1, 'registered redirects');
+		for (const [name, redirect_uri] of [['no redirect', undefined],
+		    ['an empty redirect', '']]) {
+			const r = await b.get(c.authorizeUrl({ redirect_uri }));
+			isPage(r, 400, name);
+			ok(r.text.includes('redirect_uri is missing'), r.text);
+		}
 	});
 	await test('RDR-2 simple string comparison', async () => {
 		const c = await client('https://c.example/cb');

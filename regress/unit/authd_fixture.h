@@ -216,7 +216,6 @@ fix_authorize_req(struct a_authorize *req, const char *client)
 	req->response_type = FIX_S("code");
 	req->client_id = FIX_S(client);
 	req->redirect_uri = FIX_S(FIX_CALLBACK);
-	req->has_redirect_uri = 1;
 	req->scope = FIX_S("mcp");
 	req->state = FIX_S("st4te");
 	req->challenge = FIX_S(FIX_CHALLENGE);
