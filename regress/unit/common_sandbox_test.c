@@ -73,6 +73,14 @@ static const struct attempt attempts[] = {
     {"listen", tcp_listen, CHILDREN, 0, 0},
     {"connect", tcp_connect, AUTHD | HASHER | RUNNER, WORKER | KEEPER, 0},
     {"accept", tcp_accept, CHILDREN & ~WORKER, WORKER, 0},
+    {"open /etc/hosts", open_hosts, CHILDREN & ~(RESOLVER | AUTHD), RESOLVER,
+	0},
+    {"open /etc/hosts below a store", open_hosts, AUTHD, 0, 1},
+    {"ask a name server", ask_nameserver, CHILDREN & ~RESOLVER, RESOLVER, 0},
+    {"ask nscd", ask_nscd, CHILDREN & ~RESOLVER, 0, 0},
+    {"resolve a name", resolve_local, CHILDREN & ~(RESOLVER | AUTHD), RESOLVER,
+	0},
+    {"resolve a name below a store", resolve_local, AUTHD, 0, 1},
     {"map code", map_code, CHILDREN, 0, 0},
     {"map code read-only", map_rx, CHILDREN, 0, 0},
     {"make memory code", protect_code, CHILDREN, 0, 0},
@@ -289,6 +297,9 @@ prepare(void)
 	socklen_t len = sizeof(listen_addr);
 
 	parent = getpid();
+	/* What libc reads once, it has: the sandbox is what keeps a role from
+	 * resolving, not that libc could not begin. */
+	CHECK(resolve_local() == 0);
 	if ((sibling = fork()) == 0) {
 		signal(SIGUSR1, SIG_IGN);
 		for (;;)

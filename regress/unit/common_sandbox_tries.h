@@ -54,6 +54,12 @@ open_passwd(void)
 }
 
 static int
+open_hosts(void)
+{
+	return open("/etc/hosts", O_RDONLY) == -1 ? -1 : 0;
+}
+
+static int
 open_proc_parent(void)
 {
 	char path[64];
@@ -258,6 +264,52 @@ tcp_accept(void)
 		       errno != EAGAIN
 		   ? -1
 		   : 0;
+}
+
+/* What libc does for getaddrinfo, by hand: no failure of libc's own, for want
+ * of a file, stands in for a refusal. */
+static int
+ask_nameserver(void)
+{
+	static const char query[] = "\0\1\1\0\0\1\0\0\0\0\0\0"
+				    "\4name\7invalid\0\0\1\0\1";
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	int fd;
+
+	sin.sin_port = htons(53);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if ((fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
+		return -1;
+	return send(fd, query, sizeof(query) - 1, 0) == -1 ? -1 : 0;
+}
+
+/* It need not run here: ENOENT would be no refusal. */
+static int
+ask_nscd(void)
+{
+	struct sockaddr_un sun = {
+	    .sun_family = AF_UNIX, .sun_path = "/run/nscd/socket"};
+	int fd;
+
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		return -1;
+	return connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+}
+
+/* All ways that nsswitch.conf names. Any failure will do, as this name can be
+ * resolved wherever the sandbox lets one. */
+static int
+resolve_local(void)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *res;
+
+	if (getaddrinfo("localhost", "80", &hints, &res) != 0) {
+		errno = EPERM;
+		return -1;
+	}
+	freeaddrinfo(res);
+	return 0;
 }
 
 static int
