@@ -81,10 +81,14 @@ arrows() {
 
 man() {
 	head1 'manual pages'
-	for m in man/*.[1-9] ; do
-		[ -e "$m" ] && case1 "mandoc -T lint $(basename "$m")" \
-		    mandoc -T lint -W warning "$m"
-	done
+	# Every one of the tree, wherever it lies.
+	find . -name obj -prune -o -name .git -prune -o \
+	    -type f -name '*.[1-9]' -print | sort >"$log.list"
+	[ -s "$log.list" ] || case1 'manual pages are found' false
+	while read -r m; do
+		case1 "mandoc -T lint ${m#./}" mandoc -T lint -W warning "$m" \
+		    </dev/null
+	done <"$log.list"
 }
 
 model() {
