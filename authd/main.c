@@ -2,6 +2,7 @@
  * authd: owns users, clients, grants and keys, and answers workers about them;
  * with -p, a password hasher.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +114,9 @@ on_end(struct peer *p, uint32_t id, void *msg, int fd)
 	ans.gen = m->gen;
 	error = conf_end(m->gen);
 	ans.error = xstrdup(error != NULL ? error : "");
-	if (peer_send(p, M_PREPARED, id, &def_m_prepared, &ans, -1) == -1)
+	/* When master is gone on_gone follows. */
+	if (peer_send(p, M_PREPARED, id, &def_m_prepared, &ans, -1) == -1 &&
+	    errno != EPIPE)
 		fatalx("master does not read");
 	wire_free(&def_m_prepared, &ans);
 }

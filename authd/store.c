@@ -149,7 +149,7 @@ take_lock(const char *dir, const char *shown)
 		return -1;
 	lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock_fd == -1) {
-		log_warn("store %s", path);
+		log_warn("state %s/lock", shown);
 		return -1;
 	}
 	if (fcntl(lock_fd, F_SETLK, &fl) == -1) {
@@ -221,12 +221,14 @@ store_open(const char *dir, const char *shown)
 		return -1;
 	}
 	if (mkdir(home, 0700) == -1 && errno != EEXIST) {
-		log_warn("store %s", home);
+		log_warn("state %s/db", shown);
 		return -1;
 	}
 	/* Berkeley DB would obey it: other folders, no syncing. */
 	if (lstat(path, &st) == 0) {
-		log_warnx("store: %s is not allowed here; remove it", path);
+		log_warnx("state %s/db/DB_CONFIG: is not allowed here; remove "
+			  "it",
+		    shown);
 		return -1;
 	}
 	if (take_lock(dir, shown) == -1)

@@ -255,7 +255,7 @@ gen_prepared(struct proc *p, const struct m_prepared *m)
 		xasprintf(
 		    &why, "%s refuses the config: %s", proc_name(p), m->error);
 		if (!master.started)
-			master_fail(why);
+			master_fail(why, 0);
 		else if (g != NULL && g == pending && g->state == GEN_PREPARING)
 			abort_reload(why);
 		else if (g != NULL)
@@ -489,7 +489,7 @@ on_timeout(evutil_socket_t fd, short what, void *arg)
 	xasprintf(&why, "%s did not answer in time",
 	    p != NULL ? proc_name(p) : "a process");
 	if (!master.started)
-		master_fail(why);
+		master_fail(why, 0);
 	else
 		abort_reload(why);
 	free(why);
@@ -529,17 +529,15 @@ worker_reaped(struct proc *p, const char *how)
 }
 
 void
-gen_reaped(struct proc *p, const char *how)
+gen_reaped(struct proc *p, const char *how, int said)
 {
 	char *why;
 
 	if (!master.started && !master.stopping) {
-		xasprintf(&why,
-		    "%s %s before it was ready; its own message "
-		    "says why",
-		    proc_name(p), how);
+		xasprintf(&why, "%s %s before it was ready%s", proc_name(p),
+		    how, said ? "; syslog has its own message" : "");
 		p->state = PROC_DOWN;
-		master_fail(why);
+		master_fail(why, said);
 		free(why);
 	} else if (p->role == ROLE_WORKER)
 		worker_reaped(p, how);

@@ -128,9 +128,10 @@ keys_walk(struct load *l, const struct keydef *defs, const struct node *map,
 		d = find(defs, kid->key);
 		if (d == NULL) {
 			near = nearest(defs, kid->key);
-			node_err(l, kid, full, "unknown key%s%s%s",
-			    near != NULL ? "; did you mean " : "",
-			    near != NULL ? near : "", near != NULL ? "?" : "");
+			node_err(l, kid, full, "unknown key; %s%s%s",
+			    near != NULL ? "did you mean " : "take it out",
+			    near != NULL ? near : "",
+			    near != NULL ? "?" : ", or see mcpgwd.conf(5)");
 		} else if (d->set == NULL)
 			node_err(
 			    l, kid, full, "not built yet; take this key out");

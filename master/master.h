@@ -184,7 +184,8 @@ void gen_reload(uint64_t client);
 /* Events of processes. */
 void gen_ready(struct proc *);
 void gen_prepared(struct proc *, const struct m_prepared *);
-void gen_reaped(struct proc *, const char *how);
+/* said: it has logged why. */
+void gen_reaped(struct proc *, const char *how, int said);
 /* Sends a fresh process what it must know. -1 when that is not possible. */
 int gen_feed(struct proc *);
 /* The last stdio child is gone. */
@@ -224,8 +225,9 @@ void control_lost(const struct proc *); /* it will not answer any more */
 
 /* Generation 1 serves: tells whoever started us. */
 void master_ready(void);
-/* Start-up can not succeed: logs, tells, and ends everything. */
-void master_fail(const char *why);
+/* Start-up can not succeed: logs why unless a child has said it, tells, and ends
+ * everything. */
+void master_fail(const char *why, int said);
 /* Sets the level of this process and of all children. */
 void master_loglevel(uint32_t level);
 

@@ -273,19 +273,19 @@ master_ready(void)
 }
 
 void
-master_fail(const char *why)
+master_fail(const char *why, int said)
 {
 	if (master.stopping)
 		return;
-	log_warnx("%s", why);
+	if (said)
+		log_debug("%s", why);
+	else
+		log_warnx("%s", why);
 	master.failed = 1;
 	master.stopping = 1;
-	if (starter != -1) {
-		if (write(starter, why, strlen(why)) == -1)
-			log_warn("the process that started us");
-		close(starter);
-		starter = -1;
-	}
+	/* Not closed: it waits for our end, when nothing is left of us. */
+	if (starter != -1 && write(starter, why, strlen(why)) == -1)
+		log_warn("the process that started us");
 	gen_stop();
 }
 
@@ -339,7 +339,7 @@ on_boot(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	if (gen_boot(arg) == -1)
-		master_fail("not everything could be started");
+		master_fail("not everything could be started", 0);
 }
 
 static int

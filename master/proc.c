@@ -473,7 +473,10 @@ reaped(struct proc *p, int status)
 	channel_drop(p);
 	control_lost(p);
 	back_off(p);
-	gen_reaped(p, how);
+	/* fatal(3) of ours and proc_exec have said why. */
+	gen_reaped(p, how,
+	    WIFEXITED(status) &&
+		(WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 127));
 }
 
 static void

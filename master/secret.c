@@ -15,8 +15,23 @@
 
 #define SECRET_MAX 8192
 
+static const char *why_not(int);
 static char *from_file(
     struct load *, const struct node *, const char *, const char *);
+
+static const char *
+why_not(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "No such file or directory; make it, or name another";
+	case EACCES:
+		return "Permission denied; it must be readable for the user "
+		       "who starts mcpgwd";
+	default:
+		return strerror(error);
+	}
+}
 
 char *
 file_read(const char *path, size_t max, size_t *len, const char **why)
@@ -29,7 +44,7 @@ file_read(const char *path, size_t max, size_t *len, const char **why)
 	*len = 0;
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1 ||
 	    fstat(fd, &st) == -1) {
-		*why = strerror(errno);
+		*why = why_not(errno);
 		goto bad;
 	}
 	*why = NULL;

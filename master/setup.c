@@ -25,6 +25,7 @@
 
 static int find_user(const char *, struct ids *, char **);
 static int dir_empty(const char *);
+static int state_free(const struct conf *, char **);
 static int state_dir(const struct conf *, char **);
 static int state_owner(const struct conf *, const struct stat *, char **);
 static int jail_dir(const char *, char **);
@@ -142,6 +143,33 @@ state_owner(const struct conf *c, const struct stat *st, char **err)
 	return 0;
 }
 
+/* authd takes the lock, and refuses. Asked here as well, while whoever started
+ * us still reads what we say. */
+static int
+state_free(const struct conf *c, char **err)
+{
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char *path, by[32] = "";
+	int fd, rv;
+
+	xasprintf(&path, "%s/lock", c->state);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	free(path);
+	if (fd == -1)
+		return 0;
+	rv = fcntl(fd, F_GETLK, &fl);
+	close(fd);
+	if (rv == -1 || fl.l_type == F_UNLCK)
+		return 0;
+	if (fl.l_pid > 0)
+		snprintf(by, sizeof by, " (process %ld)", (long)fl.l_pid);
+	xasprintf(err,
+	    "state: %s: in use by another mcpgwd%s; stop it, or give this one "
+	    "its own state folder",
+	    c->state, by);
+	return -1;
+}
+
 static int
 state_dir(const struct conf *c, char **err)
 {
@@ -155,7 +183,7 @@ state_dir(const struct conf *c, char **err)
 		xasprintf(err, "state: %s: %s", c->state, strerror(errno));
 		return -1;
 	}
-	if (state_owner(c, &st, err) == -1)
+	if (state_owner(c, &st, err) == -1 || state_free(c, err) == -1)
 		return -1;
 	if (access(c->state, R_OK | W_OK | X_OK) == -1 ||
 	    statvfs(c->state, &vfs) == -1) {
@@ -163,7 +191,8 @@ state_dir(const struct conf *c, char **err)
 		return -1;
 	}
 	if ((uint64_t)vfs.f_bavail * vfs.f_frsize < STATE_MINFREE) {
-		xasprintf(err, "state: %s: %s; the store needs at least %u MiB",
+		xasprintf(err, "state: %s: %s; the store needs at least %u MiB: "
+		    "free some, or set state to a folder elsewhere",
 		    c->state, strerror(ENOSPC), STATE_MINFREE >> 20);
 		return -1;
 	}

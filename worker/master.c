@@ -1,6 +1,7 @@
 /*
  * The channel to master: what worker, keeper and resolver have in common.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,9 @@ master_gone(struct peer *p)
 void
 master_ready(void)
 {
-	if (peer_send(master, M_READY, 0, NULL, NULL, -1) == -1)
+	/* When master is gone its own event says so. */
+	if (peer_send(master, M_READY, 0, NULL, NULL, -1) == -1 &&
+	    errno != EPIPE)
 		fatalx("can not report to master");
 }
 
@@ -49,7 +52,8 @@ master_prepared(uint32_t gen, const char *error)
 
 	if (error != NULL && (m.error = strdup(error)) == NULL)
 		fatalx("out of memory");
-	if (peer_send(master, M_PREPARED, 0, &def_m_prepared, &m, -1) == -1)
+	if (peer_send(master, M_PREPARED, 0, &def_m_prepared, &m, -1) == -1 &&
+	    errno != EPIPE)
 		fatalx("can not report to master");
 	free(m.error);
 }
