@@ -191,7 +191,8 @@ state_dir(const struct conf *c, char **err)
 		return -1;
 	}
 	if ((uint64_t)vfs.f_bavail * vfs.f_frsize < STATE_MINFREE) {
-		xasprintf(err, "state: %s: %s; the store needs at least %u MiB: "
+		xasprintf(err,
+		    "state: %s: %s; the store needs at least %u MiB: "
 		    "free some, or set state to a folder elsewhere",
 		    c->state, strerror(ENOSPC), STATE_MINFREE >> 20);
 		return -1;
