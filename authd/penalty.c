@@ -3,6 +3,10 @@
  * which add up, are capped and expire, and plain counts per address in a
  * window. All in RAM, bounded, and gone after a restart. Loopback addresses
  * share all of a proxy's clients and are not limited.
+ *
+ * Who guesses at one user from ever new addresses can take each try that the
+ * user's penalty leaves. So it does not hold for addresses from which that user
+ * has signed in: those have their own penalty only.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -24,16 +28,17 @@
 #define FREE_OF     15 /* what may add up before one has to wait */
 #define STEP        5
 #define STEP_USER   30 /* largest step of a user, whom others must not lock out */
+#define KNOWN_TTL   (30 * 86400) /* an address, from the last sign-in */
 #define KEY_LEN     16
 
-enum kind { K_ADDR, K_USER, K_WINDOW, KINDS = K_WINDOW + WIN_COUNT };
+enum kind { K_ADDR, K_USER, K_KNOWN, K_WINDOW, KINDS = K_WINDOW + WIN_COUNT };
 
 struct entry {
 	TAILQ_ENTRY(entry) age;
 	LIST_ENTRY(entry) chain;
 	int kind;
 	uint8_t key[KEY_LEN];
-	uint64_t until; /* the penalty, or the end of the window */
+	uint64_t until; /* the end: of the penalty, of the window, of knowing */
 	uint64_t last;
 	uint32_t count;
 };
@@ -46,6 +51,7 @@ static size_t nentries[KINDS];
 static int loopback_said;
 
 static void make_key(uint8_t[KEY_LEN], int, const char *);
+static void make_known(uint8_t[KEY_LEN], const char *, const char *);
 static struct entry *find(const uint8_t[KEY_LEN]);
 static struct entry *obtain(int, const uint8_t[KEY_LEN]);
 static void make_room(int);
@@ -94,6 +100,21 @@ make_key(uint8_t key[KEY_LEN], int kind, const char *text)
 		secret_digest_str(digest, label,
 		    strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text);
 	memcpy(key, digest, KEY_LEN);
+}
+
+/* Of an address and a user together. */
+static void
+make_known(uint8_t key[KEY_LEN], const char *addr, const char *user)
+{
+	uint8_t digest[DIGEST_SIZE], *both;
+	size_t len = strlen(user);
+
+	both = xmalloc(KEY_LEN + len);
+	make_key(both, K_ADDR, addr);
+	memcpy(both + KEY_LEN, user, len);
+	secret_digest(digest, "known", both, KEY_LEN + len);
+	memcpy(key, digest, KEY_LEN);
+	free(both);
 }
 
 static unsigned int
@@ -185,13 +206,25 @@ check_one(int kind, const char *text)
 	return e->until - now - FREE_OF;
 }
 
+static int
+is_known(const char *addr, const char *user)
+{
+	uint8_t key[KEY_LEN];
+	struct entry *e;
+
+	make_known(key, addr, user);
+	return (e = find(key)) != NULL && e->until > clock_mono();
+}
+
 uint32_t
 penalty_check(const char *addr, const char *user)
 {
 	uint32_t a, u;
 
-	a = unlimited(addr) ? 0 : check_one(K_ADDR, addr);
-	u = check_one(K_USER, user);
+	if (unlimited(addr))
+		return check_one(K_USER, user);
+	a = check_one(K_ADDR, addr);
+	u = is_known(addr, user) ? 0 : check_one(K_USER, user);
 	return a > u ? a : u;
 }
 
@@ -239,6 +272,10 @@ penalty_clear(const char *addr, const char *user)
 	make_key(key, K_USER, user);
 	if ((e = find(key)) != NULL)
 		drop(e);
+	if (unlimited(addr))
+		return;
+	make_known(key, addr, user);
+	obtain(K_KNOWN, key)->until = clock_mono() + KNOWN_TTL;
 }
 
 uint32_t

@@ -1,4 +1,4 @@
-// ref/security.md 1.E by plain HTTP: RDR, PKCE, CODE, ISS, CONS, LOGIN, MIX.
+// ref/security.md 1.E by plain HTTP: RDR, PKCE, CODE, ISS, CONS, MIX.
 import { full, ok, run, same, sleep, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import {
@@ -431,82 +431,6 @@ async function consents() {
 	});
 }
 
-// One try with a wrong (or right) password; ip is what the proxy says.
-async function attempt(g, ip, user, password) {
-	const b = new Browser(g.base);
-	const via = { 'x-forwarded-for': ip };
-	const page = await b.get(attempt.client.authorizeUrl(), via);
-	const f = parseForm(page.text);
-	const t0 = performance.now();
-	let r = await b.post(f.action, { ...f.fields, user, password,
-	    decision: 'signin' }, via);
-	const ms = performance.now() - t0;
-	if (r.status === 303)
-		r = await b.get(r.location, via);
-	return { in: isConsent(r), wait: /wait|too many|seconds|minutes/i
-	    .test(r.text) || r.status === 429, ms, text: r.text };
-}
-
-async function logins() {
-	const g = await Gateway.start({ config: {
-		trusted_proxies: ['127.0.0.1/32'],
-		limits: { auth_failures_per_ip: '10/m' },
-	} });
-	attempt.client = await new Client(g.base).register();
-	const n = full ? 1000 : 150;
-	await test(`LOGIN-1 ${n} wrong passwords from one address`, async () => {
-		let slow = 0, entered = 0, waited = 0;
-		for (let i = 0; i < n; i++) {
-			const r = await attempt(g, '198.51.100.7', `user${i}`, 'no');
-			entered += r.in;
-			waited += r.wait;
-			slow += !r.wait;
-		}
-		same(entered, 0, 'let in');
-		ok(slow <= 20, `${slow} of ${n} were not refused at once`);
-		const other = await attempt(g, '198.51.100.8', 'owner',
-		    g.password);
-		ok(other.in, `another address is not locked out: ${other.text}`);
-	}, { timeout: 120_000 });
-	await test(`LOGIN-1 ${n} addresses on one user: slowed, never locked`,
-	    async () => {
-		let waited = 0;
-		for (let i = 0; i < n; i++)
-			waited += (await attempt(g,
-			    `203.0.${i >> 8}.${i & 255}`, 'owner', 'no')).wait;
-		ok(waited > n / 2, `only ${waited} of ${n} had to wait`);
-	}, { timeout: 300_000 });
-	await g.stop();
-
-	const h = await Gateway.start();
-	attempt.client = await new Client(h.base).register();
-	await test('LOGIN-2 unknown user and wrong password look the same',
-	    async () => {
-		const strip = (t) => t.replace(/name="(txn|csrf)" value="[^"]*"/g,
-		    '').replace(/nobody|owner/g, 'USER');
-		const tries = full ? 2000 : 24;
-		const ms = { owner: [], nobody: [] };
-		let want;
-		for (let i = 0; i < tries; i++)
-			for (const user of ['owner', 'nobody']) {
-				const r = await attempt(h, '127.0.0.1', user, 'no');
-				if (r.wait)
-					continue;
-				ms[user].push(r.ms);
-				want ??= strip(r.text);
-				same(strip(r.text), want, 'page');
-			}
-		const median = (l) => l.sort((a, b) => a - b)[l.length >> 1];
-		ok(ms.owner.length > 0 && ms.nobody.length > 0, 'no samples');
-		const a = median(ms.owner), b = median(ms.nobody);
-		// The hash is far above the noise: without it one would be a
-		// small part of the other.
-		ok(Math.abs(a - b) < 0.5 * Math.max(a, b),
-		    `medians: ${a.toFixed(1)} ms and ${b.toFixed(1)} ms`);
-	}, { timeout: 900_000 });
-	await h.stop();
-}
-
 const claims = (jwt) => JSON.parse(Buffer.from(jwt.split('.')[1],
     'base64url'));
 
@@ -642,5 +566,4 @@ run('oauth', async () => {
 	await consents();
 	await resources();
 	await test('nothing is left after SIGTERM', () => gw.stop());
-	await logins();
 });

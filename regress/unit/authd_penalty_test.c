@@ -74,6 +74,50 @@ login_1(void)
 	penalty_reset();
 }
 
+/* Guessing at a user that never ends: a try whenever there is room for one. The
+ * owner, half a second behind each time, would never get in. */
+static void
+sustained(void)
+{
+	char addr[64];
+	int i, locked = 0;
+
+	penalty_reset();
+	/* Signed in once, from a network of IPv6 and from an IPv4 address. */
+	penalty_clear("2001:db8:1:2::3", OWNER);
+	penalty_clear("::ffff:192.0.2.5", OWNER);
+	penalty_clear("127.0.0.1", OWNER);
+	for (i = 0; i < 2000; i++) {
+		snprintf(addr, sizeof(addr), "10.%d.%d.1", i / 250, i % 250);
+		if (penalty_check(addr, OWNER) == 0)
+			penalty_add(addr, OWNER);
+		locked += penalty_check("192.0.2.9", OWNER) > 0;
+		CHECK(penalty_check("192.0.2.5", OWNER) == 0);
+		CHECK(penalty_check("2001:db8:1:2:ffff::4", OWNER) == 0);
+		fix_pass(1);
+	}
+	CHECK(locked > 1900);
+	/* Not for another user, not from a neighbour, not for all of loopback. */
+	for (i = 0; i < 8; i++)
+		penalty_add("10.200.0.1", "other");
+	CHECK(penalty_check("192.0.2.5", "other") > 0);
+	CHECK(penalty_check("192.0.2.6", OWNER) > 0);
+	CHECK(penalty_check("2001:db8:1:3::3", OWNER) > 0);
+	CHECK(penalty_check("127.0.0.1", OWNER) > 0);
+	/* Guesses from there count for that address as for any other. */
+	for (i = 0; penalty_check("192.0.2.5", OWNER) == 0 && i < 100; i++)
+		penalty_add("192.0.2.5", OWNER);
+	CHECK(i == 4);
+	fix_pass(600);
+	CHECK(penalty_check("192.0.2.5", OWNER) == 0);
+	/* Known for a month. */
+	fix_pass(30 * 86400);
+	for (i = 0; i < 8; i++)
+		penalty_add("10.200.0.1", OWNER);
+	CHECK(penalty_check("192.0.2.5", OWNER) > 0);
+	penalty_reset();
+}
+
 static void
 bounded(void)
 {
@@ -156,6 +200,7 @@ main(void)
 {
 	fix_start();
 	login_1();
+	sustained();
 	bounded();
 	clocks();
 	fix_end();
