@@ -358,7 +358,8 @@ mcp_delete(struct request *rq, const struct proof *proof)
 	struct deletion *d;
 	struct a_revoked r;
 
-	if ((s = mcp_session(rq, proof, NULL)) == NULL)
+	if ((s = mcp_session(rq, proof, NULL)) == NULL ||
+	    mcp_version(rq, NULL) == -1)
 		return;
 	memset(&r, 0, sizeof(r));
 	r.kind = REV_SESSION;

@@ -1,12 +1,14 @@
-// Must be true 2 of the whole sessions: SESS-1/2/3, ISO-2, cancelling from
+// Must be true 2 of the whole sessions: SESS-1 to 5, ISO-2, cancelling from
 // anywhere, and everything server-everything does, through the official SDKs
 // with each request on another worker, as it is seen directly.
+import { spawn } from 'node:child_process';
 import { alike, clip, full, ok, run, same, sleep, test, until } from
     './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { everything } from './lib/backends.mjs';
-import { Client } from './lib/oauth.mjs';
+import { Browser, Client, consent } from './lib/oauth.mjs';
 import { Mcp, request } from './lib/mcp.mjs';
+import { bin } from './lib/paths.mjs';
 import { Pins } from './lib/pin.mjs';
 import { connect, everythingSeen } from './lib/everything.mjs';
 import { Peer, answer, asked, note } from './lib/sse.mjs';
@@ -14,28 +16,35 @@ import { Talker } from './lib/talker.mjs';
 
 // ---- session ids ----
 
-async function unguessable(gw) {
-	const n = full ? 10_000 : 500;
+async function unguessable(x) {
+	const n = full ? 10_000 : 2000;
 	const ids = new Set(), counts = new Array(256).fill(0);
-	const mcp = new Mcp(`${gw.base}/free/mcp`);
-	const init = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {
-	    protocolVersion: '2025-11-25', capabilities: {},
-	    clientInfo: { name: 'regress', version: '1' } } };
-	for (let i = 0; i < n; i++) {
-		const r = await mcp.send(init);
-		const id = r.headers['mcp-session-id'];
-		ok(/^[\x21-\x7e]{22,1024}$/.test(id), `id: ${id}`);
-		ids.add(id);
-		// Behind version and key id: the nonce of the seal and all the
-		// rest, which is to look like noise.
-		for (const b of Buffer.from(id, 'base64url').subarray(16))
-			counts[b]++;
-	}
+	const init = JSON.stringify({ jsonrpc: '2.0', id: 1,
+	    method: 'initialize', params: { protocolVersion: '2025-11-25',
+	    capabilities: {}, clientInfo: { name: 'regress', version: '1' } } });
+	const headers = new Mcp(x.url).headers();
+	// Half of them of either worker.
+	await Promise.all([x.a, x.b].map(async (worker) => {
+		const { agent } = await x.pins.get(worker);
+		for (let i = 0; i < n / 2; i++) {
+			const r = await request(x.url,
+			    { headers, body: init, agent });
+			same(r.headers['x-mcpgw-worker'], worker, 'worker');
+			const id = r.headers['mcp-session-id'];
+			ok(/^[\x21-\x7e]{22,1024}$/.test(id), `id: ${id}`);
+			ids.add(id);
+			// Behind version and key id: the nonce of the seal and all
+			// the rest, which is to look like noise.
+			for (const c of Buffer.from(id, 'base64url').subarray(16))
+				counts[c]++;
+		}
+		agent.destroy();
+	}));
 	same(ids.size, n, 'different ids');
-	const total = counts.reduce((a, b) => a + b);
+	const total = counts.reduce((a, c) => a + c);
 	const chi = counts.reduce((a, c) => a + (c - total / 256) ** 2 /
 	    (total / 256), 0);
-	// 255 degrees of freedom: beyond 360 once in 20,000.
+	// 255 degrees of freedom: beyond 360 once in 60,000.
 	ok(chi < 360, `chi-squared ${chi.toFixed(0)} over ${total} bytes`);
 }
 
@@ -65,7 +74,7 @@ async function tampered(gw, mcp) {
 	}
 }
 
-// Another user, who knows the id: there is no such session for him.
+// Somebody else, who knows the id: there is no such session for him.
 async function otherUser(gw, mcp, token) {
 	for (let i = 0; i < 6; i++)
 		for (const method of ['POST', 'GET', 'DELETE']) {
@@ -104,6 +113,166 @@ async function otherEndpoint(gw, mcp) {
 	m.session = mcp.session;
 	const r = await m.send({ jsonrpc: '2.0', id: 1, method: 'ping' });
 	ok(r.status === 404 || r.status === 401, `${r.status} ${r.text}`);
+}
+
+// The token of a client of another user, who is made here.
+async function stranger(gw, user) {
+	const password = `the password of ${user}`;
+	const child = spawn(`${bin}/mcpgwctl`, ['-s', gw.config.control, 'user',
+	    'passwd', user], { stdio: ['pipe', 'ignore', 'ignore'],
+	    ...(gw.drop && { uid: 65534, gid: 65534 }) });
+	child.stdin.end(`${password}\n`);
+	same(await new Promise((r) => child.once('close', r)), 0, 'user passwd');
+	const c = await new Client(gw.base).register();
+	const browser = new Browser(gw.base);
+	const page = await consent(browser, await browser.get(c.authorizeUrl()),
+	    password, { user });
+	const r = await c.redeem(new URL(page.location).searchParams.get('code'));
+	same(r.status, 200, JSON.stringify(r.body));
+	return r.body.access_token;
+}
+
+// A client with a session, the upstream session behind it, and a GET stream
+// that the backend feeds.
+async function listening(x, token) {
+	const peer = await new Peer(x.gw.url, x.pins, { token }).open();
+	const nonce = fresh();
+	await peer.tool('talk_echo', { nonce });
+	const up = x.talker.sessionOf(nonce);
+	const g = await peer.get({ worker: x.a });
+	await until('the backend\'s stream', () => x.talker.heard.some(
+	    ([m, id]) => m === 'GET' && id === up.id));
+	return { peer, up, g };
+}
+
+const LOG = 'notifications/message';
+const lines = (g) => g.messages.filter(note(LOG)).map((m) => m.params.data);
+
+// SESS-5: ids that are not of this session replay nothing, whoever's they are.
+async function foreignIds(x, token, tokens) {
+	const { peer, up, g } = await listening(x, token);
+	const nonce = fresh();
+	const c = await peer.start('talk_steps', { nonce, n: 40, ms: 100 },
+	    { worker: x.b, token: 'secret' });
+	await c.next(note('notifications/progress'));
+	await x.talker.log('error', 'secret', up);
+	await g.next(note(LOG));
+	const [w, stream] = g.last.split('.'), [v, call] = c.last.split('.');
+	const real = [g.last, c.last, `${w}.${stream}.0`, `${v}.${call}.0`];
+	const odd = [`${w}.1.0`, `${v}.1.0`, '1.1.1000000', '1000000', '-1',
+	    '-1.-1.-1', `${w}.${stream}.-5`, '0', '', '\' OR 1=1 --',
+	    '../../etc/passwd', '9'.repeat(60),
+	    `${'9'.repeat(20)}.${'9'.repeat(20)}.1`, 'x'.repeat(3000)];
+	for (const [who, other] of Object.entries(tokens))
+		for (const worker of [x.a, x.b]) {
+			const mallory = await new Peer(x.gw.url, x.pins,
+			    { token: other }).open();
+			await mallory.tool('talk_echo', {});
+			for (const last of who === 'session' ?
+			    [...real, ...odd] : real) {
+				const m = await mallory.get({ worker, last });
+				const what = `another ${who}: ${clip(last, 40)}`;
+				same(m.status, 200, what);
+				await sleep(20);
+				same(m.messages.filter((s) => !/list_changed$/
+				    .test(s.method)), [], `replayed, ${what}`);
+				m.close();
+			}
+		}
+	await x.talker.log('error', 'still mine', up);
+	await g.next(note(LOG), 'the owner\'s line');
+	same(lines(g), ['secret', 'still mine'], 'the owner\'s stream');
+	const m = await c.next(answer(c.rpcId), 'the owner\'s answer');
+	same(m.result.content[0].text, nonce, 'result');
+	same(c.messages.filter(note('notifications/progress')).length, 40,
+	    'the owner\'s progress');
+	g.close();
+}
+
+// ---- the revision that is not served yet ----
+
+const MODERN = '2026-07-28';
+const CLAIM = 'io.modelcontextprotocol/protocolVersion';
+
+// What makes a message one of it: [headers, _meta].
+const claims = {
+	header: [{ 'mcp-protocol-version': MODERN }],
+	later: [{ 'mcp-protocol-version': '2027-01-01' }],
+	meta: [{}, { [CLAIM]: MODERN }],
+	both: [{ 'mcp-protocol-version': MODERN }, { [CLAIM]: MODERN }],
+};
+
+// SESS-4: it is refused alike with a session and an event id of ours and
+// without, and neither is touched.
+async function modern(x, token) {
+	const { peer, up, g } = await listening(x, token);
+	await x.talker.log('error', 'before', up);
+	await g.next(note(LOG));
+	const nonce = fresh(), stolen = fresh(), last = g.last;
+	const c = peer.start('talk_wait', { nonce, ms: 3000 },
+	    { worker: x.b, id: 'open' });
+	await until('the call', () => x.talker.sessionOf(nonce));
+	const before = x.talker.heard.length;
+	const bare = new Peer(x.gw.url, x.pins, { token });
+	const asks = [['server/discover', {}], ['tools/list', {}],
+	    ['tools/call', { name: 'talk_echo', arguments: { nonce: stolen } }],
+	    ['logging/setLevel', { level: 'debug' }],
+	    ['resources/subscribe', { uri: 'talk://one' }], ['initialize', {
+		protocolVersion: MODERN, capabilities: {},
+		clientInfo: { name: 'regress', version: '1' } }]];
+	const ids = [1, '1', 0, -7, 'x "y"', 'open'];
+	for (const worker of [x.a, x.b])
+		for (const [claim, [headers, _meta]] of Object.entries(claims))
+			for (const [i, [method, params]] of asks.entries())
+				for (const [who, more] of [[bare, {}],
+				    [bare, { 'last-event-id': last }],
+				    [peer, {}], [peer, { 'last-event-id': last }]]) {
+					const s = await who.post({ jsonrpc: '2.0',
+					    id: ids[i], method, params: { ...params,
+						...(_meta && { _meta }) } }, { worker,
+					    headers: { ...headers, ...more } });
+					await s.end();
+					const what = `${claim}, ${method}, ${
+					    who === peer ? 'a session' : 'none'}, ${
+					    JSON.stringify(more)}`;
+					same([s.status, s.messages.map((m) => [m.id,
+					    m.error?.code])],
+					[400, [[ids[i], -32601]]], what);
+					same([s.headers['mcp-session-id'], s.last,
+					    s.stream], [undefined, undefined, false],
+					`what is echoed: ${what}`);
+				}
+	for (const worker of [x.a, x.b]) {
+		const { agent } = await x.pins.get(worker);
+		for (const method of ['GET', 'HEAD', 'DELETE', 'POST']) {
+			const r = await request(x.gw.url, { method, agent,
+			    headers: peer.headers({ ...claims.header[0],
+				accept: 'application/json, text/event-stream',
+				'last-event-id': last }),
+			    ...(method === 'POST' && { body: JSON.stringify({
+				jsonrpc: '2.0', method: 'notifications/cancelled',
+				params: { requestId: 'open' } }) }) });
+			same([r.status, r.headers['mcp-session-id']],
+			    [400, undefined], `${method}: ${r.text}`);
+		}
+		agent.destroy();
+	}
+	// The session is as it was.
+	same(x.talker.heard.slice(before).filter(([, id]) => id === up.id), [],
+	    'what the session\'s backend heard');
+	same(x.talker.sessionOf(stolen), undefined, 'a call got through');
+	same([[...up.uris], up.level], [[], undefined], 'its state');
+	await x.talker.log('error', 'after', up);
+	await g.next(note(LOG), 'a line');
+	same([lines(g), g.ended], [['before', 'after'], undefined],
+	    'its stream');
+	for (const worker of [x.a, x.b]) {
+		const p = await peer.ask('ping', {}, { worker });
+		same((await p.next(answer(p.rpcId))).result, {}, 'ping');
+	}
+	const m = await (await c).next(answer('open'), 'the open call');
+	same(m.result.content[0].text, nonce, 'its result');
+	g.close();
 }
 
 // ---- calls ----
@@ -343,20 +512,29 @@ run('sessions', async () => {
 		},
 	} });
 	const alice = await Client.signIn(gw), bob = await Client.signIn(gw);
+	const carol = await stranger(gw, 'carol');
 	const mcp = await new Mcp(gw.url,
 	    { token: alice.tokens.access_token }).open();
-	await test('SESS-1 ids are noise', () => unguessable(gw));
+	const pins = new Pins(gw.base);
+	const [a, b] = await workers(pins);
+	const x = { gw, talker, pins, a, b, url: `${gw.base}/free/mcp` };
+	await test(`SESS-1 ${full ? 10_000 : 2000} ids are noise`, () =>
+	    unguessable(x));
 	await test('SESS-1 an id is no token', () => noAuthority(gw, mcp));
 	await test('SESS-1 no id but ours is taken', () => tampered(gw, mcp));
 	await test('SESS-2 another client\'s token and this session', () =>
 	    otherUser(gw, mcp, bob.tokens.access_token));
+	await test('SESS-2 another user\'s token and this session', () =>
+	    otherUser(gw, mcp, carol));
 	await test('SESS-2 a session is for its endpoint', () =>
 	    otherEndpoint(gw, mcp));
+	await test('SESS-4 the revision that is not served, with a session and ' +
+	    'without', () => modern(x, mcp.token));
+	await test('SESS-5 event ids of others\' streams replay nothing', () =>
+	    foreignIds(x, mcp.token, { session: mcp.token,
+		client: bob.tokens.access_token, user: carol }));
 	await test('SESS-3 a refresh in mid-session', () =>
 	    refreshed(gw, alice, mcp));
-	const pins = new Pins(gw.base);
-	const [a, b] = await workers(pins);
-	const x = { gw, talker, pins, a, b, url: `${gw.base}/free/mcp` };
 	for (const [there, which] of [['a', 'the same'], ['b', 'the other']])
 		await test(`CALLS a cancel on ${which} worker`, () =>
 		    cancel(x, there));
