@@ -14,8 +14,10 @@ export class Sse {
 		this.text = '';
 	}
 
-	static open(url, { method = 'GET', headers, body, agent } = {}) {
+	// saw: is called with each message as it comes.
+	static open(url, { method = 'GET', headers, body, agent, saw } = {}) {
 		const s = new Sse();
+		s.saw = saw;
 		return new Promise((resolve, reject) => {
 			s.req = http.request(url, { method, headers,
 			    agent: agent ?? false }, (res) => {
@@ -71,14 +73,20 @@ export class Sse {
 			return; // a comment
 		if (e.data !== '')
 			e.json = JSON.parse(e.data);
+		this.#keep(e);
+	}
+
+	#keep(e) {
 		this.events.push(e);
+		if (e.json)
+			this.saw?.(e.json, this);
 	}
 
 	#end(complete) {
 		this.ended ??= complete ? 'clean' : 'cut';
 		if (!this.stream && this.text !== '')
 			for (const json of [JSON.parse(this.text)].flat())
-				this.events.push({ json });
+				this.#keep({ json });
 	}
 
 	get messages() {

@@ -56,9 +56,12 @@ export const questions = {
 };
 
 export class Talker {
-	// quiet: does not keep what it hears.
-	constructor({ names = [], events = false, quiet = false } = {}) {
+	// quiet: does not keep what it hears. watch: is called with each message
+	// that comes, the method that it answers, and its revision.
+	constructor({ names = [], events = false, quiet = false, watch } = {}) {
 		this.quiet = quiet;
+		this.watch = watch;
+		this.callers = new Map(); // nonce: session that last called with it
 		this.runs = new Map(); // nonce: how often it was called with it
 		this.extra = [...names];
 		this.events = events;
@@ -109,12 +112,23 @@ export class Talker {
 			return;
 		}
 		this.#hear(req.method, id);
+		if (req.method === 'GET') {
+			const head = res.writeHead.bind(res);
+			res.writeHead = (status, ...more) => {
+				s.listens = status === 200;
+				return head(status, ...more);
+			};
+		}
 		if (req.method !== 'POST') {
 			await s.transport.handleRequest(req, res);
 			return;
 		}
 		const message = JSON.parse(Buffer.concat(parts));
 		this.#hear('message', id, message);
+		if (message.params?.arguments?.nonce !== undefined)
+			this.callers.set(message.params.arguments.nonce, id);
+		this.watch?.(message, s?.asked.get(message.id),
+		    s?.revision ?? message.params.protocolVersion);
 		const t = s?.transport ?? await this.#open();
 		await t.handleRequest(req, res, message);
 	}
@@ -125,7 +139,8 @@ export class Talker {
 	}
 
 	async #open() {
-		const s = { uris: new Set(), server: this.#server(() => s) };
+		const s = { uris: new Set(), touched: new Map(),
+		    asked: new Map(), server: this.#server(() => s) };
 		s.transport = new StreamableHTTPServerTransport({
 			sessionIdGenerator: randomUUID,
 			...(this.events && { eventStore: new Events(),
@@ -136,6 +151,13 @@ export class Talker {
 			},
 		});
 		s.transport.onclose = () => this.sessions.delete(s.id);
+		const send = s.transport.send.bind(s.transport);
+		s.transport.send = (m, opts) => {
+			if (m.method !== undefined && m.id !== undefined)
+				s.asked.set(m.id, m.method);
+			s.revision ??= m.result?.protocolVersion;
+			return send(m, opts);
+		};
 		await s.server.connect(s.transport);
 		return s.transport;
 	}
@@ -258,8 +280,10 @@ export class Talker {
 
 	async touch(uri) {
 		for (const s of this.sessions.values())
-			if (s.uris.has(uri))
+			if (s.uris.has(uri)) {
+				s.touched.set(uri, (s.touched.get(uri) ?? 0) + 1);
 				await s.server.sendResourceUpdated({ uri });
+			}
 	}
 
 	async log(level, data, only) {
@@ -280,10 +304,8 @@ export class Talker {
 		    EmptyResultSchema);
 	}
 
-	// The session in which a call with this nonce came.
+	// The session in which a call with this nonce came last.
 	sessionOf(nonce) {
-		const at = this.heard.findLast(([what, , m]) => what === 'message' &&
-		    m.params?.arguments?.nonce === nonce);
-		return this.sessions.get(at?.[1]);
+		return this.sessions.get(this.callers.get(nonce));
 	}
 }
