@@ -42,7 +42,7 @@ json-c/*              -
 json/*                -
 curl/*                -
 seccomp.h             -
-linux/seccomp.h       common/sandbox.c
+linux/seccomp.h       common/sandbox.c common/sandbox_gate.c
 linux/landlock.h      common/sandbox.c
 linux/filter.h        common/sandbox.c
 linux/audit.h         common/sandbox.c
@@ -59,12 +59,13 @@ event2/event.h        worker/call.c worker/child.c worker/handshake.c
 event2/event.h        worker/notify.c worker/oldsse.c worker/view.c
 event2/event.h        worker/watch.c worker/keeper.c worker/probe.c
 event2/event.h        worker/resolver.c worker/checker.c
+event2/event.h        worker/dial.c worker/whose.c
 TABLE
 }
 
 # libc's and the kernel's, which any file may include.
-system="arpa/inet.h assert.h ctype.h dirent.h endian.h errno.h fcntl.h glob.h
-grp.h inttypes.h limits.h link.h malloc.h netdb.h netinet/in.h netinet/tcp.h
+system="arpa/inet.h assert.h ctype.h dirent.h endian.h errno.h fcntl.h
+getopt.h glob.h grp.h inttypes.h limits.h link.h malloc.h netdb.h netinet/in.h netinet/tcp.h
 poll.h pwd.h sched.h signal.h stdarg.h stddef.h stdint.h stdio.h stdlib.h
 string.h strings.h sys/epoll.h sys/ioctl.h sys/mman.h sys/prctl.h sys/queue.h
 sys/random.h sys/resource.h sys/shm.h sys/signalfd.h sys/socket.h sys/stat.h
