@@ -339,7 +339,7 @@ async function unheard() {
 	await test('DELETE that cannot be noted, while the upstream session is ' +
 	    'being made', async () => {
 		const pins = new Pins(gw.base);
-		const workers = gw.pids('worker').map((p) => gw.workerId(p));
+		const workers = gw.workerIds();
 		const [authd] = gw.pids('authd');
 		const old = await new Peer(gw.url, pins).open();
 		const start = (peer, n) => Array.from({ length: n }, (_, i) =>
@@ -505,7 +505,7 @@ async function many() {
 	} });
 	await gw.start({ ready: false });
 	const x = { gw, back, state, pins: new Pins(gw.base),
-	    workers: gw.pids('worker').map((p) => gw.workerId(p)) };
+	    workers: gw.workerIds() };
 	await Promise.all([
 		test('a backend that answers 400 to a dead session',
 		    () => deadSession(x)),

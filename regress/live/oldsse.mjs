@@ -248,7 +248,7 @@ run('oldsse', async () => {
 		    prefix: 'none' } },
 	} });
 	x.pins = new Pins(x.gw.base);
-	[x.a, x.b] = x.gw.pids('worker').map((p) => x.gw.workerId(p));
+	[x.a, x.b] = x.gw.workerIds();
 	await test('OLD lists and results as directly, on both workers', () =>
 	    alikeEverywhere(x));
 	await test('OLD progress under the client\'s token', async () => {

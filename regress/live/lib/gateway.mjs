@@ -184,6 +184,14 @@ export class Gateway {
 		    .args[0].split(' ')[1];
 	}
 
+	// Those of all workers at one moment: the old ones of a reload may end
+	// at any time.
+	workerIds() {
+		return this.processes().map((p) =>
+		    p.args[0]?.match(/^worker: (\d+)$/)?.[1])
+		    .filter((id) => id !== undefined);
+	}
+
 	// SIGTERM; everything it had started must be gone.
 	async stop(grace = 8000) {
 		const pids = this.child.alive ?

@@ -68,6 +68,7 @@ export class Talker {
 		this.sessions = new Map(); // id: session
 		this.heard = []; // [what, session, …]
 		this.moods = new Map(); // nonce: takes its question back
+		this.held = new Map(); // nonce: ends the call
 		this.cancelled = []; // nonces of calls that were cancelled
 	}
 
@@ -256,6 +257,9 @@ export class Talker {
 				done(text('cancelled'));
 			});
 		}),
+		// Returns when held.get(nonce) is called.
+		hold: ({ nonce }) => new Promise((done) =>
+		    this.held.set(nonce, () => done(text(nonce)))),
 		log: async ({ nonce, level = 'info' }, x) => {
 			await x.sendNotification({ method: 'notifications/message',
 			    params: { level, data: nonce } });
