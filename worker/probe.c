@@ -15,6 +15,7 @@
 #include "peer.h"
 #include "probe.h"
 #include "rpc.h"
+#include "shape.h"
 #include "upstream.h"
 
 #define LIST_TIME 10 /* s for all lists together */
@@ -344,8 +345,9 @@ probe_item(struct probe *p, const struct json_span *item)
 {
 	struct vec *v = &p->entry.list[p->kind];
 	struct cat_item *ci;
-	struct json_span key, schema;
+	struct json_span key;
 	struct json_doc doc;
+	const char *why;
 	char name[4096];
 	size_t max = p->kind <= CAT_PROMPTS ? MAX_NAME : sizeof(name);
 	ssize_t len;
@@ -373,10 +375,8 @@ probe_item(struct probe *p, const struct json_span *item)
 			return "left out: it is there already";
 	if (v->n >= CAT_MAX_TOOLS)
 		return "left out: is not among the first 1000";
-	if (p->kind == CAT_TOOLS &&
-	    (json_member(item, "inputSchema", &schema) == -1 ||
-		schema.type != JSON_OBJECT))
-		return "left out: its inputSchema is missing or no object";
+	if ((why = shape_wrong(p->kind, item)) != NULL)
+		return why;
 	ci = reallocarray(v->p, v->n + 1, sizeof(*ci));
 	if (ci == NULL)
 		return "left out: memory is out";
