@@ -70,6 +70,8 @@ export class Talker {
 		this.moods = new Map(); // nonce: takes its question back
 		this.held = new Map(); // nonce: ends the call
 		this.cancelled = []; // nonces of calls that were cancelled
+		this.opened = undefined; // called when a GET stream begins
+		this.wrote = undefined; // called with what goes onto one
 	}
 
 	static async start(opts) {
@@ -113,13 +115,8 @@ export class Talker {
 			return;
 		}
 		this.#hear(req.method, id);
-		if (req.method === 'GET') {
-			const head = res.writeHead.bind(res);
-			res.writeHead = (status, ...more) => {
-				s.listens = status === 200;
-				return head(status, ...more);
-			};
-		}
+		if (req.method === 'GET')
+			this.#watchStream(s, res);
 		if (req.method !== 'POST') {
 			await s.transport.handleRequest(req, res);
 			return;
@@ -132,6 +129,20 @@ export class Talker {
 		    s?.revision ?? message.params.protocolVersion);
 		const t = s?.transport ?? await this.#open();
 		await t.handleRequest(req, res, message);
+	}
+
+	#watchStream(s, res) {
+		const head = res.writeHead.bind(res), write = res.write.bind(res);
+		res.writeHead = (status, ...more) => {
+			s.listens = status === 200;
+			if (s.listens)
+				this.opened?.(s);
+			return head(status, ...more);
+		};
+		res.write = (d, ...more) => {
+			this.wrote?.(Buffer.from(d).toString());
+			return write(d, ...more);
+		};
 	}
 
 	#hear(...what) {
