@@ -41,6 +41,7 @@ struct client {
 struct wait {
 	TAILQ_ENTRY(wait) entry;
 	uint32_t id; /* of M_CTL */
+	uint8_t verb;
 	uint64_t client;
 	struct event *timer;
 	const struct proc *asked[ASKED_MAX];
@@ -64,6 +65,7 @@ static void on_gone(struct peer *);
 static void client_free(struct client *);
 static struct client *client_find(uint64_t);
 static void send_row(struct client *, const struct ctl_row *);
+static void send_child(struct client *, const struct ctl_row *);
 static void wait_check(struct wait *);
 static void ask(struct client *, const struct ctl_req *, uint8_t);
 static void show_status(struct client *);
@@ -355,6 +357,7 @@ ask(struct client *c, const struct ctl_req *req, uint8_t role)
 
 	w = xcalloc(1, sizeof *w);
 	w->id = ++last_id;
+	w->verb = (uint8_t)req->verb;
 	w->client = c->serial;
 	if ((w->timer = evtimer_new(master.base, on_silent, w)) == NULL ||
 	    event_add(w->timer, &tv) == -1)
@@ -400,9 +403,52 @@ control_row(struct proc *p, uint32_t id, const struct ctl_row *row)
 	struct wait *w;
 	struct client *c;
 
-	if ((w = wait_find(p, id)) != NULL &&
-	    (c = client_find(w->client)) != NULL)
+	if ((w = wait_find(p, id)) == NULL ||
+	    (c = client_find(w->client)) == NULL)
+		return;
+	if (w->verb == CTL_SHOW_CHILDREN)
+		send_child(c, row);
+	else
 		send_row(c, row);
+}
+
+/* With what runner can not see. */
+static void
+send_child(struct client *c, const struct ctl_row *row)
+{
+	struct ctl_row more = {{NULL, 0}, {NULL, 0}};
+	uint64_t kib, ms;
+	char text[2][32];
+	uint32_t i;
+
+	text[0][0] = text[1][0] = '\0';
+	for (i = 0; i < row->names.n && i < row->values.n; i++)
+		if (strcmp(row->names.v[i], "#pid") == 0 &&
+		    *row->values.v[i] != '\0') {
+			usage_below((pid_t)strtol(row->values.v[i], NULL, 10),
+			    &kib, &ms);
+			(void)snprintf(text[0], sizeof text[0], "%llu",
+			    (unsigned long long)kib);
+			(void)snprintf(text[1], sizeof text[1], "%llu.%llu",
+			    (unsigned long long)ms / 1000,
+			    (unsigned long long)ms / 100 % 10);
+		}
+	for (i = 0; i < row->names.n && i < row->values.n; i++) {
+		/* The last line it said stays last. */
+		if (strcmp(row->names.v[i], "said") == 0 &&
+		    (strv_add(&more.names, "#kib") == -1 ||
+			strv_add(&more.values, text[0]) == -1 ||
+			strv_add(&more.names, "#cpu") == -1 ||
+			strv_add(&more.values, text[1]) == -1))
+			break;
+		if (strv_add(&more.names, row->names.v[i]) == -1 ||
+		    strv_add(&more.values, row->values.v[i]) == -1)
+			break;
+	}
+	if (more.names.n == more.values.n)
+		send_row(c, &more);
+	strv_free(&more.names);
+	strv_free(&more.values);
 }
 
 void

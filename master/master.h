@@ -208,6 +208,12 @@ struct conf *reload_conf(struct strv *errs);
  * changed, and *err (malloc'd lines) says why. */
 struct conf *reload_read(char **err);
 
+/* ---- usage.c ---- */
+
+/* Resident memory and processor time (so far) of all that a nanny has below
+ * it, at most half a second old. */
+void usage_below(pid_t nanny, uint64_t *kib, uint64_t *ms);
+
 /* ---- control.c ---- */
 
 /* -1 and *err: another master lives, or the socket can not be made. */

@@ -286,6 +286,17 @@ async function failing(gw, mode) {
 		same(r.status, 0, r.err);
 		ok(/^bad +shared +up /m.test(r.out), r.out);
 		ok((await gw.ctl('show', 'log', 'bad')).status === 0, 'log');
+		const row = async () => JSON.parse((await gw.ctl('-j', 'show',
+		    'children', 'bad')).out)[0];
+		const before = await row();
+		await say(mcp, 'bad_use', { mb: 64, ms: 500 });
+		await sleep(600);
+		const after = await row();
+		ok(after.kib - before.kib > 60_000 && after.kib < 1_000_000,
+		    `KiB: ${before.kib}, then ${after.kib}`);
+		ok(after.cpu - before.cpu >= 0.3 && after.cpu < 60,
+		    `seconds: ${before.cpu}, then ${after.cpu}`);
+		same(Object.keys(after).at(-1), 'said', 'the last column');
 	});
 }
 

@@ -1,0 +1,126 @@
+/*
+ * What the tree below a nanny uses, from /proc: nobody but master may look.
+ */
+#include <sys/types.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compat.h"
+#include "master.h"
+
+#define FRESH 500 /* ms that one look is good for: a row after the other */
+#define DEPTH 64 /* of a tree; a longer chain is cut */
+
+struct usage {
+	pid_t pid, parent;
+	uint64_t ticks; /* of processor time, with that of reaped children */
+	uint64_t pages; /* resident */
+};
+
+static int read_one(const char *, struct usage *);
+static void look(void);
+static int below(const struct usage *, pid_t);
+static int by_pid(const void *, const void *);
+
+static struct usage *all;
+static size_t nall, room;
+static uint64_t looked; /* ms */
+
+/* pid (name) state ppid …: the name may hold anything. */
+static int
+read_one(const char *name, struct usage *u)
+{
+	char path[64], buf[1024], *p;
+	unsigned long long utime, stime;
+	long long cutime, cstime, rss;
+	ssize_t n;
+	int fd, parent;
+
+	(void)snprintf(path, sizeof path, "/proc/%.16s/stat", name);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return -1;
+	n = read(fd, buf, sizeof buf - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	if ((p = strrchr(buf, ')')) == NULL ||
+	    sscanf(p + 1,
+		" %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld "
+		"%lld %*d %*d %*d %*d %*u %*u %lld",
+		&parent, &utime, &stime, &cutime, &cstime, &rss) != 6)
+		return -1;
+	u->pid = (pid_t)strtol(name, NULL, 10);
+	u->parent = parent;
+	u->ticks = utime + stime + (uint64_t)cutime + (uint64_t)cstime;
+	u->pages = rss > 0 ? (uint64_t)rss : 0;
+	return 0;
+}
+
+static int
+by_pid(const void *a, const void *b)
+{
+	const struct usage *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static void
+look(void)
+{
+	const struct dirent *de;
+	DIR *d;
+
+	nall = 0;
+	looked = mono_msec();
+	if ((d = opendir("/proc")) == NULL)
+		return;
+	while ((de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '1' || de->d_name[0] > '9')
+			continue;
+		if (nall == room) {
+			room = room == 0 ? 256 : room * 2;
+			all = xrealloc(all, room * sizeof *all);
+		}
+		if (read_one(de->d_name, &all[nall]) == 0)
+			nall++;
+	}
+	closedir(d);
+	qsort(all, nall, sizeof *all, by_pid);
+}
+
+static int
+below(const struct usage *u, pid_t root)
+{
+	struct usage key = *u;
+	int depth;
+
+	for (depth = 0; u != NULL && depth < DEPTH; depth++) {
+		if (u->parent == root)
+			return 1;
+		key.pid = u->parent;
+		u = bsearch(&key, all, nall, sizeof *all, by_pid);
+	}
+	return 0;
+}
+
+void
+usage_below(pid_t nanny, uint64_t *kib, uint64_t *ms)
+{
+	uint64_t pages = 0, ticks = 0;
+	long hz = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
+	size_t i;
+
+	if (looked == 0 || mono_msec() - looked > FRESH)
+		look();
+	for (i = 0; i < nall; i++)
+		if (below(&all[i], nanny)) {
+			pages += all[i].pages;
+			ticks += all[i].ticks;
+		}
+	*kib = pages * (uint64_t)page / 1024;
+	*ms = hz > 0 ? ticks * 1000 / (uint64_t)hz : 0;
+}
