@@ -173,6 +173,7 @@ on_accept(evutil_socket_t lfd, short what, void *arg)
 	struct timeval tv = {IDLE_MAX, 0};
 	struct client *c;
 	uid_t uid;
+	pid_t pid = 0;
 	int fd;
 #ifdef __linux__
 	struct ucred cred;
@@ -190,6 +191,7 @@ on_accept(evutil_socket_t lfd, short what, void *arg)
 		return;
 	}
 	uid = cred.uid;
+	pid = cred.pid;
 #else
 	if (getpeereid(fd, &uid, &gid) == -1) {
 		close(fd);
@@ -199,6 +201,13 @@ on_accept(evutil_socket_t lfd, short what, void *arg)
 	if ((uid != 0 && uid != geteuid()) || nclients >= CLIENTS_MAX) {
 		log_warnx("control: a client of user %u is refused",
 		    (unsigned int)uid);
+		close(fd);
+		return;
+	}
+	/* Not started by root, the servers that we run have our uid. */
+	if (!master.root && !tree_foreign(pid)) {
+		log_warnx("control: a process of ours (%ld) is refused",
+		    (long)pid);
 		close(fd);
 		return;
 	}
@@ -425,7 +434,7 @@ send_child(struct client *c, const struct ctl_row *row)
 	for (i = 0; i < row->names.n && i < row->values.n; i++)
 		if (strcmp(row->names.v[i], "#pid") == 0 &&
 		    *row->values.v[i] != '\0') {
-			usage_below((pid_t)strtol(row->values.v[i], NULL, 10),
+			tree_usage((pid_t)strtol(row->values.v[i], NULL, 10),
 			    &kib, &ms);
 			(void)snprintf(text[0], sizeof text[0], "%llu",
 			    (unsigned long long)kib);

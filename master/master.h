@@ -208,11 +208,13 @@ struct conf *reload_conf(struct strv *errs);
  * changed, and *err (malloc'd lines) says why. */
 struct conf *reload_read(char **err);
 
-/* ---- usage.c ---- */
+/* ---- tree.c ---- */
 
 /* Resident memory and processor time (so far) of all that a nanny has below
  * it, at most half a second old. */
-void usage_below(pid_t nanny, uint64_t *kib, uint64_t *ms);
+void tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms);
+/* Does it live, and is it certainly none of ours? */
+int tree_foreign(pid_t pid);
 
 /* ---- control.c ---- */
 

@@ -8,7 +8,7 @@ import { freePort, later, ok, root, run, same, test, until } from
     './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
-import { live, node, npm, top } from './lib/paths.mjs';
+import { bin, live, node, npm, top } from './lib/paths.mjs';
 
 const child = `${live}/fixture/child.mjs`;
 const users = ['_mcpevery', '_mcpfiles', '_mcpmemory', '_mcpthinking'];
@@ -81,6 +81,23 @@ async function processes(mcp) {
 	});
 }
 
+// Without root it has our uid: the control socket must not take it for the
+// owner, whoever of its tree comes.
+async function control(gw, mcp, mode) {
+	await test(`ARG-7 the control socket is not for it (${mode})`,
+	    async () => {
+		const argv = [`${bin}/mcpgwctl`, '-s', gw.config.control, 'status'];
+		same((await gw.ctl('status')).status, 0, 'the owner');
+		for (const orphan of [false, true]) {
+			const said = await say(mcp, 'any_run', { argv, orphan });
+			ok(!/master/.test(said) && said !== '',
+			    `orphan ${orphan}: ${said}`);
+		}
+		ok(mode === 'root' || /a process of ours \(\d+\) is refused/
+		    .test(gw.output), 'it is told');
+	});
+}
+
 // Neither the messages between processes nor a client can name a program.
 async function literal(mcp, mode) {
 	await test(`ARG-3 nothing is put into arguments (${mode})`, async () => {
@@ -137,6 +154,7 @@ run('confine', async () => {
 				none: backend(mode, 0, { network: 'none' }),
 				loop: backend(mode, 1, { network: 'loopback' }),
 				few: backend(mode, 2, { processes: 30 }),
+				any: backend(mode, 3, { read: [npm, live, bin] }),
 			},
 			endpoints: { '/mcp': { backends: '*', auth: 'none' } },
 		} });
@@ -146,12 +164,13 @@ run('confine', async () => {
 			for (let i = 0; i < 20; i++) {
 				const all = await mcp.list('tools/list', 'tools');
 				if (new Set(all.map((t) => t.name.split('_')[0]))
-				    .size < 3)
+				    .size < 4)
 					return false;
 			}
 			return mcp.workers.size === 2;
 		});
 		await literal(mcp, mode);
+		await control(gw, mcp, mode);
 		await network(mcp, port, mode);
 		if (mode === 'root')
 			await processes(mcp);

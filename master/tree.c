@@ -1,5 +1,6 @@
 /*
- * What the tree below a nanny uses, from /proc: nobody but master may look.
+ * Who stands below whom, from /proc: what the tree of a nanny uses, and whether
+ * a process that asks for something is one of ours.
  */
 #include <sys/types.h>
 
@@ -14,7 +15,6 @@
 #include "master.h"
 
 #define FRESH 500 /* ms that one look is good for: a row after the other */
-#define DEPTH 64 /* of a tree; a longer chain is cut */
 
 struct usage {
 	pid_t pid, parent;
@@ -24,7 +24,7 @@ struct usage {
 
 static int read_one(const char *, struct usage *);
 static void look(void);
-static int below(const struct usage *, pid_t);
+static int below(pid_t, pid_t);
 static int by_pid(const void *, const void *);
 
 static struct usage *all;
@@ -92,23 +92,31 @@ look(void)
 	qsort(all, nall, sizeof *all, by_pid);
 }
 
+/* 1; 0: it is not, up to the first process of all; -1: that can not be told,
+ * since somebody in between has gone while we looked. */
 static int
-below(const struct usage *u, pid_t root)
+below(pid_t pid, pid_t root)
 {
-	struct usage key = *u;
-	int depth;
+	struct usage key, *u;
+	size_t steps;
 
-	for (depth = 0; u != NULL && depth < DEPTH; depth++) {
+	memset(&key, 0, sizeof key);
+	for (steps = 0; steps <= nall; steps++) {
+		key.pid = pid;
+		u = bsearch(&key, all, nall, sizeof *all, by_pid);
+		if (u == NULL)
+			return -1;
 		if (u->parent == root)
 			return 1;
-		key.pid = u->parent;
-		u = bsearch(&key, all, nall, sizeof *all, by_pid);
+		if (u->parent == 0)
+			return 0;
+		pid = u->parent;
 	}
-	return 0;
+	return -1;
 }
 
 void
-usage_below(pid_t nanny, uint64_t *kib, uint64_t *ms)
+tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms)
 {
 	uint64_t pages = 0, ticks = 0;
 	long hz = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
@@ -117,10 +125,22 @@ usage_below(pid_t nanny, uint64_t *kib, uint64_t *ms)
 	if (looked == 0 || mono_msec() - looked > FRESH)
 		look();
 	for (i = 0; i < nall; i++)
-		if (below(&all[i], nanny)) {
+		if (below(all[i].pid, nanny) == 1) {
 			pages += all[i].pages;
 			ticks += all[i].ticks;
 		}
 	*kib = pages * (uint64_t)page / 1024;
 	*ms = hz > 0 ? ticks * 1000 / (uint64_t)hz : 0;
+}
+
+int
+tree_foreign(pid_t pid)
+{
+#ifdef __linux__
+	look();
+	return pid != getpid() && below(pid, getpid()) == 0;
+#else
+	(void)pid;
+	return 1;
+#endif
 }
