@@ -9,6 +9,7 @@ import { Gateway } from './lib/gateway.mjs';
 import { fixture } from './lib/backends.mjs';
 import { Browser, Client, consent } from './lib/oauth.mjs';
 import { hook, live, modules, node, npm } from './lib/paths.mjs';
+import { Pins } from './lib/pin.mjs';
 
 const tree = new URL('../..', import.meta.url).pathname;
 
@@ -57,7 +58,8 @@ const bad = (checks) => checks.filter(([, s]) =>
 
 // On loopback, for a suite that knows no tokens: adds one, and passes Host,
 // Origin and everything else as it came.
-async function adder(port, token) {
+async function adder(to, token) {
+	const { port } = new URL(to);
 	const server = http.createServer((req, res) => {
 		const headers = req.rawHeaders.filter((_, i, all) =>
 		    all[i - i % 2].toLowerCase() !== 'connection');
@@ -84,9 +86,20 @@ async function adder(port, token) {
 	return `http://127.0.0.1:${own}`;
 }
 
-async function compare(name, how, direct, url) {
+// Calls that each worker has served, by its id.
+const served = async (gw) => Object.fromEntries(JSON.parse((await gw.ctl('-j',
+    'show', 'workers')).out).map((w) => [w.worker, w.calls]));
+
+async function compare(gw, name, how, direct, url, spread = true) {
 	const through = await test(`MBT-1 ${name} ${how} runs`, async () => {
+		const before = await served(gw);
 		const r = await runSuite(suites[name], url);
+		const after = await served(gw);
+		// Where each request goes to another worker than the one before.
+		const calls = Object.keys(before).map((w) => after[w] - before[w]);
+		ok(!spread || (calls.length === 2 && calls.every((n) => n > 3)),
+		    `calls of each worker: ${calls}`);
+		console.log(`# ${name} ${how}: ${calls} calls of each worker`);
 		same(r.status, 0, `exit status, with ${JSON.stringify(
 		    Object.entries(r.found).filter(([, c]) => bad(c).length)
 		    .map(([s, c]) => [s, bad(c)]))}`);
@@ -101,7 +114,7 @@ async function compare(name, how, direct, url) {
 		});
 }
 
-async function server(name, backend, gw, guarded) {
+async function server(name, backend, gw, open, guarded) {
 	const direct = await runSuite(suites[name], backend.url);
 	await test(`MBT-1 ${name}: the fixture passes directly`, async () => {
 		same(direct.status, 0, 'exit status');
@@ -110,13 +123,12 @@ async function server(name, backend, gw, guarded) {
 		for (const s of name === 'alpha.12' ? UNSCORED : [])
 			ok(direct.found[s], `${s} did not run`);
 	});
-	await compare(name, 'open', direct,
-	    `http://127.0.0.1:${gw.port}/bare/mcp`);
-	await compare(name, 'with a token', direct, `${guarded}/guarded/mcp`);
+	await compare(gw, name, 'open', direct, `${open}/bare/mcp`);
+	await compare(gw, name, 'with a token', direct, `${guarded}/guarded/mcp`);
 	// A stdio server numbers no events: what is about them is not its own.
 	const { 'server-sse-polling': _, ...found } = direct.found;
-	await compare(name, 'as a stdio child', { found },
-	    `http://127.0.0.1:${gw.port}/child/mcp`);
+	await compare(gw, name, 'as a stdio child', { found },
+	    `http://127.0.0.1:${gw.port}/child/mcp`, false);
 }
 
 // `conformance authorization` prints the address to open and waits for the
@@ -173,9 +185,10 @@ run('conformance', async () => {
 	} });
 	const resource = `${gw.base}/guarded/mcp`;
 	const { tokens } = await Client.signIn(gw, { resource });
-	const guarded = await adder(gw.port, tokens.access_token);
+	const open = await new Pins(gw.base).proxy();
+	const guarded = await adder(open, tokens.access_token);
 	for (const name of Object.keys(suites))
-		await server(name, backend, gw, guarded);
+		await server(name, backend, gw, open, guarded);
 	const found = await test('conformance authorization runs',
 	    () => authorization(gw));
 	for (const s of ['authorization-server-metadata-endpoint',

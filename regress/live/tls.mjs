@@ -16,7 +16,10 @@ import { echo } from './lib/backends.mjs';
 import { Mcp, request } from './lib/mcp.mjs';
 import { Browser, Client, consent } from './lib/oauth.mjs';
 import { hook } from './lib/paths.mjs';
+import { responses } from './lib/raw.mjs';
 import { signIn, steps } from './lib/sdk.mjs';
+import { Sse, note } from './lib/sse.mjs';
+import { Talker } from './lib/talker.mjs';
 
 const ROUNDS = full ? 20 : 6;
 const exec = promisify(execFile);
@@ -298,6 +301,106 @@ async function renewal(gw, bearer) {
 	console.log(`# ${ROUNDS} certificates, ${done} calls, 0 failed`);
 }
 
+// One TLS connection, and requests on it one after another.
+class Kept {
+	constructor(gw, mcp) {
+		this.text = '';
+		this.headers = { host: `localhost:${gw.tls}`, ...mcp.headers() };
+		this.s = tls.connect({ port: gw.tls, host: '127.0.0.1',
+		    servername: 'localhost', ca: pem('ca.pem') });
+		this.s.once('secureConnect', () => {
+			this.serial = this.s.getPeerCertificate().serialNumber;
+		});
+		this.s.setEncoding('latin1');
+		this.s.on('data', (d) => { this.text += d; });
+		this.s.on('error', (e) => { this.error = e; });
+		this.s.on('end', () => { this.ended = true; });
+		later(() => this.s.destroy());
+	}
+
+	// {worker, last (the answer says that it is), result}
+	async call(name, args) {
+		this.text = '';
+		const body = JSON.stringify({ jsonrpc: '2.0', id: 1,
+		    method: 'tools/call', params: { name, arguments: args } });
+		this.s.write(`POST /mcp HTTP/1.1\r\n${Object.entries({
+		    ...this.headers, 'content-length': body.length })
+		    .map(([k, v]) => `${k}: ${v}\r\n`).join('')}\r\n${body}`);
+		const whole = () => {
+			const at = this.text.indexOf('\r\n\r\n');
+			const n = this.text.match(/^content-length: (\d+)/im)?.[1];
+			return at > 0 && this.text.length >= at + 4 + Number(n);
+		};
+		await until('an answer', () => whole() || this.ended || this.error,
+		    10_000, 5);
+		ok(whole(), `cut after ${this.text.length} bytes: ${this.error}`);
+		const [r] = responses(this.text);
+		same(r.status, 200, r.body);
+		return { worker: r.headers['x-mcpgw-worker'],
+		    last: r.headers.connection === 'close',
+		    result: JSON.parse(r.body).result };
+	}
+}
+
+// Connections of before a new certificate: a stream that numbers come on, a
+// sequence of calls, and one with a call open. None is cut; the calls' end after
+// the next answer, which says so.
+async function held(gw, bearer, talker) {
+	const old = await serial(gw);
+	const name = old === shown('one') ? 'two' : 'one';
+	const mcp = await new Mcp(`${gw.secure}/mcp`, { token: bearer,
+	    agent: agent() }).open();
+	const nonce = `held ${gw.mode}`;
+	await mcp.tool('talk_echo', { nonce });
+	const up = talker.sessionOf(nonce);
+	const g = await Sse.open(mcp.url, { agent: agent(),
+	    headers: mcp.headers({ accept: 'text/event-stream' }) });
+	same(g.status, 200, 'GET');
+	await until('the backend\'s stream', () => up.listens);
+	let sent = 0;
+	const timer = setInterval(() => talker.log('error', ++sent, up), 10);
+	const got = () => g.messages.filter(note('notifications/message'))
+	    .map((m) => m.params.data);
+	try {
+		const idle = new Kept(gw, mcp), busy = new Kept(gw, mcp);
+		let worker;
+		for (let i = 0; i < 5; i++) {
+			const r = await idle.call('plain_echo', { nonce: i });
+			same([r.last, JSON.parse(r.result.content[0].text).nonce],
+			    [false, i], 'before');
+			worker = r.worker;
+		}
+		const slow = busy.call('plain_slow', { ms: 1500 });
+		await sleep(100);
+		gw.show(name);
+		await gw.reload();
+		await until('the new certificate', async () => (await Promise.all(
+		    Array.from({ length: 6 }, () => serial(gw)))).every((s) =>
+		    s === shown(name)));
+		const after = await idle.call('plain_echo', { nonce: 'after' });
+		same([after.worker, after.last,
+		    JSON.parse(after.result.content[0].text).nonce],
+		[worker, true, 'after'], 'the sequence goes on');
+		const late = await slow;
+		same([late.last, late.result.content[0].text], [true, 'slow'],
+		    'the open call');
+		for (const k of [idle, busy]) {
+			same(k.serial, old, 'its certificate');
+			await until('its end', () => k.ended, 5000);
+			same(k.error, undefined, 'not as it should end');
+		}
+		const n = sent;
+		await until('what comes after', () => got().includes(n + 20));
+	} finally {
+		clearInterval(timer);
+	}
+	await until('the last number', () => got().at(-1) === sent);
+	same(got(), Array.from({ length: sent }, (_, i) => i + 1), 'numbers');
+	same([g.ended, g.req.socket.getPeerCertificate().serialNumber],
+	    [undefined, old], 'the stream');
+	g.close();
+}
+
 async function badCertificates(gw) {
 	const before = await serial(gw);
 	for (const [what, key, text] of [
@@ -419,7 +522,7 @@ async function certificates() {
 	certificate('client', 'DNS:gateway');
 }
 
-async function all(mode, plain, bad) {
+async function all(mode, plain, talker, bad) {
 	const b = { secure: await behind(plain, 'backend'),
 	    turns: await behind(plain, 'backend'),
 	    mutual: await behind(plain, 'backend', { requestCert: true,
@@ -431,7 +534,7 @@ async function all(mode, plain, bad) {
 	const shows = { certificate: put(gw, 'client.pem'),
 	    key: put(gw, 'client.key') };
 	gw.config.backends = {
-		plain: { url: plain.url },
+		plain: { url: plain.url }, talk: { url: talker.url },
 		secure: at(b.secure), turns: at(b.turns),
 		ip: at(b.secure, { ca }, '127.0.0.1'),
 		mutual: at(b.mutual, { ca, cert: shows }),
@@ -451,7 +554,7 @@ async function all(mode, plain, bad) {
 	gw.write();
 	await gw.start({ ready: false });
 	await until('the good backends', async () => {
-		for (const n of ['plain', 'secure', 'turns', 'ip', 'mutual'])
+		for (const n of ['plain', 'talk', 'secure', 'turns', 'ip', 'mutual'])
 			if ((await backendRow(gw, n))?.state !== 'up')
 				throw new Error(`${n}: ${
 				    (await backendRow(gw, n))?.error}`);
@@ -464,6 +567,8 @@ async function all(mode, plain, bad) {
 	await backends(gw, bearer, b);
 	await test(`MBT-6 certificate replaced ${ROUNDS} times under load (${
 	    mode})`, () => renewal(gw, bearer), { timeout: 120_000 });
+	await test(`MBT-6 what is open goes on over a new certificate (${mode})`,
+	    () => held(gw, bearer, talker));
 	await test(`MBT-6 a bad certificate changes nothing (${mode})`,
 	    () => badCertificates(gw));
 	if (mode === modes[0])
@@ -503,10 +608,10 @@ if (dir === undefined)
 else
 	run('tls', async () => {
 		await certificates();
-		const plain = await echo();
+		const plain = await echo(), talker = await Talker.start();
 		const bad = {};
 		for (const name of ['other', 'expired', 'selfsigned', 'unknown'])
 			bad[name] = await behind(plain, name);
 		for (const mode of modes)
-			await all(mode, plain, bad);
+			await all(mode, plain, talker, bad);
 	});
