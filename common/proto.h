@@ -265,8 +265,8 @@ struct conf_stdio {
 	uint32_t stop_timeout; /* s between the steps of its end */
 };
 
-#define NETWORK_ANY  0
-#define NETWORK_NONE 1 /* no socket but of AF_UNIX */
+#define NETWORK_ANY      0
+#define NETWORK_NONE     1 /* no socket but of AF_UNIX */
 #define NETWORK_LOOPBACK 2 /* TCP to this machine */
 
 /* What nanny makes of itself and then executes. */

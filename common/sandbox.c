@@ -183,8 +183,7 @@ seccomp(const struct table *tables, size_t n, uint32_t otherwise, pid_t nanny,
 	}
 	fprog.len = (unsigned short)p.n;
 	fprog.filter = p.f;
-	ret = (int)syscall(
-	    SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &fprog);
+	ret = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &fprog);
 	/* With TSYNC it may return the thread that could not follow. */
 	return ret > 0 && flags == SECCOMP_FILTER_FLAG_TSYNC ? -1 : ret;
 }
@@ -441,8 +440,8 @@ sandbox_nanny(int gated)
 {
 	static const struct table t[] = {TABLE(base), TABLE(nanny_own),
 	    TABLE(quiet)},
-	    g[] = {TABLE(nanny_gate), TABLE(base), TABLE(nanny_own),
-		TABLE(quiet)};
+				  g[] = {TABLE(nanny_gate), TABLE(base),
+				      TABLE(nanny_own), TABLE(quiet)};
 
 	/* A system call that only another libc makes must not end the one who
 	 * keeps the tree. */
@@ -501,9 +500,8 @@ child_landlock(const struct m_exec *x, const char **what)
 	size_t i;
 
 	*what = "landlock";
-	if (ll_open(&l, x->network != NETWORK_ANY
-			    ? LL_NET_BIND | LL_NET_CONNECT
-			    : 0) == -1)
+	if (ll_open(&l, x->network != NETWORK_ANY ? LL_NET_BIND | LL_NET_CONNECT
+						  : 0) == -1)
 		return -1;
 	for (i = 0; i < NELEM(child_paths); i++) {
 		*what = child_paths[i].path;
@@ -528,8 +526,7 @@ child_landlock(const struct m_exec *x, const char **what)
 }
 
 int
-sandbox_child(
-    const struct m_exec *x, pid_t nanny, int sock, const char **what)
+sandbox_child(const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
 	static const struct table networks[] = {
 	    [NETWORK_ANY] = TABLE(online),

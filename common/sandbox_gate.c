@@ -140,8 +140,8 @@ take_descriptor(pid_t pid, int theirs)
 }
 
 static int
-take_address(pid_t pid, const struct seccomp_notif *q, union address *a,
-    socklen_t *len)
+take_address(
+    pid_t pid, const struct seccomp_notif *q, union address *a, socklen_t *len)
 {
 	char path[64];
 	ssize_t n;
@@ -149,8 +149,7 @@ take_address(pid_t pid, const struct seccomp_notif *q, union address *a,
 
 	memset(a, 0, sizeof(*a));
 	*len = (socklen_t)q->data.args[2];
-	if (q->data.args[2] > sizeof(*a) ||
-	    *len < sizeof(a->sa.sa_family)) {
+	if (q->data.args[2] > sizeof(*a) || *len < sizeof(a->sa.sa_family)) {
 		errno = EINVAL;
 		return -1;
 	}

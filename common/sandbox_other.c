@@ -90,8 +90,7 @@ sandbox_nanny(int gated)
 
 /* A view of the file system does not outlive exec; promises do. */
 int
-sandbox_child(
-    const struct m_exec *x, pid_t nanny, int sock, const char **what)
+sandbox_child(const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
 	char promises[256];
 
@@ -166,8 +165,7 @@ sandbox_nanny(int gated)
 }
 
 int
-sandbox_child(
-    const struct m_exec *x, pid_t nanny, int sock, const char **what)
+sandbox_child(const struct m_exec *x, pid_t nanny, int sock, const char **what)
 {
 	(void)x;
 	(void)nanny;

@@ -206,8 +206,8 @@ on_accept(evutil_socket_t lfd, short what, void *arg)
 	}
 	/* Not started by root, the servers that we run have our uid. */
 	if (!master.root && !tree_foreign(pid)) {
-		log_warnx("control: a process of ours (%ld) is refused",
-		    (long)pid);
+		log_warnx(
+		    "control: a process of ours (%ld) is refused", (long)pid);
 		close(fd);
 		return;
 	}

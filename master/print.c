@@ -276,7 +276,7 @@ put_child(FILE *f, const struct conf_be *be)
 	    c->x.files);
 	put_duration(f, "    ", "cpu", c->x.cpu);
 	fprintf(f, "    network: %s\n",
-	    c->x.network == NETWORK_NONE	? "none"
+	    c->x.network == NETWORK_NONE       ? "none"
 	    : c->x.network == NETWORK_LOOPBACK ? "loopback"
 					       : "any");
 	put_list(f, "    ", "read", &c->x.read);

@@ -58,9 +58,8 @@ static const struct listcheck dirs = {check_dir};
 static const struct word instances[] = {{"shared", INSTANCE_SHARED},
     {"principal", INSTANCE_PRINCIPAL}, {"session", INSTANCE_SESSION},
     {NULL, 0}};
-static const struct word networks[] = {
-    {"any", NETWORK_ANY}, {"none", NETWORK_NONE},
-    {"loopback", NETWORK_LOOPBACK}, {NULL, 0}};
+static const struct word networks[] = {{"any", NETWORK_ANY},
+    {"none", NETWORK_NONE}, {"loopback", NETWORK_LOOPBACK}, {NULL, 0}};
 static const struct word truths[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 
 #define H(field) offsetof(struct conf_be, child.field)

@@ -161,7 +161,7 @@ put_env(FILE *f)
 
 /* Everything in dir but the one whose path begins with not. */
 static int
-siblings(struct strv *v, const char *dir, const char *not)
+siblings(struct strv *v, const char *dir, const char * not )
 {
 	const struct dirent *de;
 	char *path;
@@ -175,7 +175,7 @@ siblings(struct strv *v, const char *dir, const char *not)
 			continue;
 		xasprintf(&path, "%s%s", dir, de->d_name);
 		if (strncmp(not, path, strlen(path)) != 0 ||
-		    (not[strlen(path)] != '/' && not[strlen(path)] != '\0'))
+		    (not [strlen(path)] != '/' && not [strlen(path)] != '\0'))
 			if (access(path, F_OK) == 0 && strv_add(v, path) == -1)
 				fatalx("out of memory");
 		free(path);
@@ -233,8 +233,9 @@ single_conf(const char *command, int noauth, char **err)
 	else if (getcwd(cwd, sizeof cwd) == NULL || !printable(cwd) ||
 		 (strcmp(cwd, "/") != 0 &&
 		     strncmp(state, cwd, strlen(cwd)) == 0))
-		xasprintf(err, "-S: not from here, where the state of the "
-			       "gateway will be (%s): go to another directory",
+		xasprintf(err,
+		    "-S: not from here, where the state of the "
+		    "gateway will be (%s): go to another directory",
 		    state);
 	else if ((full = program(argv.v[0], cwd)) == NULL)
 		xasprintf(err, "-S: %s is not in PATH", argv.v[0]);

@@ -34,7 +34,8 @@ listener(int family, uint16_t *at)
 	len = net_addr(&ss, family == AF_INET ? "127.0.0.1" : "::1", text);
 	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		(void)setsockopt(
+		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, *at == 0 && family == AF_INET ? 0 : 1024) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1)

@@ -68,7 +68,8 @@ net_in_thread(const char *port)
 	pthread_t t;
 	void *ret;
 
-	if (pthread_create(&t, NULL, net_thread, (char *)(uintptr_t)port) != 0 ||
+	if (pthread_create(&t, NULL, net_thread, (char *)(uintptr_t)port) !=
+		0 ||
 	    pthread_join(t, &ret) != 0)
 		return 255;
 	return *(int *)ret;
@@ -232,9 +233,9 @@ net_unix_bind(const char *path)
 	return net_unix(path, bind);
 }
 
-#define NET_TO(name, host)                    \
-	static int name(const char *port)     \
-	{                                     \
+#define NET_TO(name, host)                      \
+	static int name(const char *port)       \
+	{                                       \
 		return net_connect(host, port); \
 	}
 NET_TO(net_v4, "127.0.0.1")
