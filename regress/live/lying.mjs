@@ -408,14 +408,12 @@ async function storm() {
 		const seconds = 4, before = asked(), was = pids.map(resident);
 		let sent = 0, most = 0;
 		const t0 = performance.now();
-		for (;;) {
-			const ms = performance.now() - t0;
-			if (ms >= seconds * 1000)
-				break;
+		while (sent < seconds * 10_000) {
+			const ms = Math.min(performance.now() - t0, seconds * 1000);
 			// Each quarter of a second the list is another one.
 			liar.tools = [tool('echo'), tool(`t${Math.floor(ms / 250)}`)];
 			// Ten a millisecond.
-			const n = Math.floor(ms * 10) + 1 - sent;
+			const n = Math.floor(ms * 10) - sent;
 			for (const g of streams)
 				g.write(change.repeat(n));
 			sent += n;
@@ -426,7 +424,6 @@ async function storm() {
 		await until('all of it to be read', () => streams.every((g) =>
 		    g.writableLength === 0 && !g.destroyed), 2000);
 		await sleep(1500);
-		ok(sent >= seconds * 10_000 - 200, `only ${sent} were sent`);
 		ok(times.length >= 2 && times.length <= seconds + 2,
 		    `told ${times.length} times`);
 		const gaps = times.slice(1).map((t, i) => Math.round(t - times[i]));
