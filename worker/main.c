@@ -4,6 +4,9 @@
  */
 #include <event2/event.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +22,12 @@
 
 extern char **environ;
 
+#define HEAP_SLACK (4 << 20)
+#define HEAP_BLOCK (1 << 20)
+
 static void usage(void) __attribute__((noreturn));
 static struct event_base *base_new(void);
+static void heap_init(void);
 
 static void
 usage(void)
@@ -45,6 +52,19 @@ base_new(void)
 	if (base == NULL)
 		fatalx("can not make an event loop");
 	return base;
+}
+
+/*
+ * glibc gives free memory at the end of the heap back from 128 KiB on: with
+ * bodies of 64 KiB that is a system call and new pages for every third of them.
+ */
+static void
+heap_init(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
+	mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK);
+#endif
 }
 
 int
@@ -81,6 +101,7 @@ main(int argc, char *argv[])
 		setproctitle("%llu", (unsigned long long)start.worker);
 	else
 		setproctitle("%s", role_name(role));
+	heap_init();
 	peer_setbase(base_new());
 	/* OpenSSL reads its configuration on its first use. */
 	sha256(digest, "", 0);

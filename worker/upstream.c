@@ -20,7 +20,7 @@
 #include "tls.h"
 #include "upconn.h"
 
-#define MAX_IDLE  64
+#define MAX_IDLE  512 /* with fewer than calls at a time, all dial anew */
 #define DISTRUST  60000 /* ms without reuse after a close unannounced */
 #define IDLE_TIME 4000 /* ms; many servers close after 5 s */
 #define TLS_TIME  10000 /* ms for the handshake */
