@@ -195,6 +195,31 @@ T		= 60
 fuzz: fuzzers
 	@FUZZTIME=$(T) ONLY=fuzz OBJ=$(OBJ) exec sh regress/run.sh
 
+# ROWS="nginx haproxy memory start stdio" chooses, SECONDS_PER_RUN=3 and PAIRS=5
+# say how long and how often.
+BENCHSRC	= $(OBJ)/o/regress/bench
+BENCHNPM	= $(OBJ)/bench/npm
+BENCH		= $(addprefix $(OBJ)/bench/,load sink echo)
+$(OBJ)/bench/load: $(addprefix $(BENCHSRC)/,load.o client.o util.o)
+$(OBJ)/bench/sink: $(addprefix $(BENCHSRC)/,sink.o server.o util.o)
+$(OBJ)/bench/echo: $(addprefix $(BENCHSRC)/,echo.o server.o util.o)
+$(BENCH):
+	@mkdir -p $(@D)
+	$(CC) $(ALLLDFLAGS) -o $@ $^
+$(BENCHNPM)/.done: regress/bench/package.json regress/bench/package-lock.json
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+bench:
+	@sh etc/deps.sh bench
+	@$(MAKE) -s --no-print-directory -j$$(nproc) all $(BENCH) \
+	    $(NPM)/.done $(BENCHNPM)/.done
+	@sh etc/users.sh
+	@OBJ=$(OBJ) MCPGW_NPM=$(NPM) ROWS="$(ROWS)" PAIRS=$(PAIRS) \
+	    SECONDS_PER_RUN=$(SECONDS_PER_RUN) exec sh regress/bench/run.sh
+
 lint:
 	@sh etc/deps.sh test
 	clang-format --dry-run -Werror $(SOURCES)
@@ -212,7 +237,8 @@ QUEUE_H		= $(firstword $(wildcard \
 		  /usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h \
 		  /usr/include/sys/queue.h))
 SOURCES		= $(wildcard $(addsuffix /*.[ch],common master worker authd \
-		  runner mcpgwctl regress/unit regress/fuzz regress/fault))
+		  runner mcpgwctl regress/unit regress/fuzz regress/fault \
+		  regress/bench))
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
@@ -230,5 +256,5 @@ clean:
 -include $(shell find $(OBJ) -mindepth 1 \( -name npm -o -name sanitize \) \
     -prune -o -name '*.d' -type f -print 2>/dev/null)
 
-.PHONY: all unit fuzzers clean run test test-full fuzz lint install
+.PHONY: all unit fuzzers clean run test test-full fuzz bench lint install
 .SECONDARY:

@@ -1,13 +1,13 @@
 #!/bin/sh
-# deps.sh run|test: installs the Debian packages that `make run` or `make test`
-# need, after printing their names. Does nothing when all are there. Not root:
-# sudo once, or the command to run and exit status 1.
+# deps.sh run|test|bench: installs the Debian packages that `make run`, `make
+# test` or `make bench` need, after printing their names. Does nothing when all
+# are there. Not root: sudo once, or the command to run and exit status 1.
 set -eu
 
 what=${1:-}
 case $what in
-run|test) ;;
-*)	echo "usage: deps.sh run|test" >&2; exit 2 ;;
+run|test|bench) ;;
+*)	echo "usage: deps.sh run|test|bench" >&2; exit 2 ;;
 esac
 
 # A tool counts as there when it can be run, wherever it came from.
@@ -20,6 +20,9 @@ if [ "$what" = test ]; then
 	    openssl sslscan spin"
 	# valgrind needs the symbols of ld.so.
 	libs="$libs libc6-dbg"
+elif [ "$what" = bench ]; then
+	tools="$tools nginx:nginx-light haproxy taskset:util-linux
+	    unshare:util-linux ip:iproute2"
 fi
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -47,6 +50,15 @@ fi
 
 get="apt-get install -y --no-install-recommends"
 line="apt-get update"
+# The proxies of the benchmark are run by it alone: Debian would start them as
+# services, which listen to everybody.
+mask=
+for s in nginx haproxy; do
+	case "$missing " in *" $s "*|*" $s-light "*) mask="$mask $s" ;; esac
+done
+if [ -n "$mask" ] && command -v systemctl >/dev/null 2>&1; then
+	line="systemctl mask$mask && $line"
+fi
 [ -z "$missing" ] || line="$line && $get$missing"
 if [ -n "$runtime" ]; then
 	line="$line && $get libclang-rt-\$(clang -dumpversion | cut -d. -f1)-dev"
