@@ -6,8 +6,8 @@
  *   init  initialize again and again, measured in the same way
  *   idle  a session each, with -g an open GET stream as well; says "ready" and
  *         holds them until stdin ends
- *   wait  tries until each target has answered a tools/call once, and says the
- *         nanoseconds of the monotonic clock at that moment
+ *   wait  tries until each target has answered a tools/call once, with -i only
+ *         initialize, and says the monotonic clock of that moment in ns
  *
  * Between "ready" and the line nothing is under way, so that who reads the
  * processor time of a server then and at the end has that of these calls.
@@ -39,7 +39,7 @@ enum mode { MODE_CALL, MODE_INIT, MODE_IDLE, MODE_WAIT };
 static enum mode mode;
 static struct target targets[TARGETS_MAX];
 static struct client *clients;
-static int nclients = 1, ep, streams, parallel = 32;
+static int nclients = 1, ep, streams, greet, parallel = 32;
 static double warmup = 0.5, duration = 3, patience = 30;
 
 static int next_client, settled, busy, going;
@@ -121,6 +121,13 @@ count(struct client *c)
 		begin(c);
 }
 
+static void
+reached(struct client *c)
+{
+	c->state = GONE;
+	settled++;
+}
+
 void
 client_done(struct client *c, const char *why)
 {
@@ -130,7 +137,9 @@ client_done(struct client *c, const char *why)
 	}
 	switch (c->step) {
 	case INITIALIZE:
-		if (mode != MODE_INIT)
+		if (mode == MODE_WAIT && greet)
+			reached(c);
+		else if (mode != MODE_INIT)
 			client_ask(c, INITIALIZED);
 		else if (settled < nclients)
 			settle();
@@ -146,10 +155,9 @@ client_done(struct client *c, const char *why)
 			settle();
 		break;
 	case CALL:
-		if (mode == MODE_WAIT) {
-			c->state = GONE;
-			settled++;
-		} else
+		if (mode == MODE_WAIT)
+			reached(c);
+		else
 			count(c);
 		break;
 	case STREAM:
@@ -292,7 +300,7 @@ __attribute__((noreturn)) static void
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: load [-g] [-c clients] [-d seconds] [-f filler] "
+	    "usage: load [-gi] [-c clients] [-d seconds] [-f filler] "
 	    "[-H header]\n"
 	    "            [-p parallel] [-t tool] [-T seconds] [-w seconds]\n"
 	    "            call | init | idle | wait address:port/path ...\n");
@@ -336,7 +344,7 @@ options(int argc, char **argv)
 	static struct buf extra;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "c:d:f:gH:p:t:T:w:")) != -1) {
+	while ((ch = getopt(argc, argv, "c:d:f:giH:p:t:T:w:")) != -1) {
 		switch (ch) {
 		case 'c':
 			nclients = atoi(optarg);
@@ -349,6 +357,9 @@ options(int argc, char **argv)
 			break;
 		case 'g':
 			streams = 1;
+			break;
+		case 'i':
+			greet = 1;
 			break;
 		case 'H':
 			buf_fmt(&extra, "%s\r\n", optarg);

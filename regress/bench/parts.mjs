@@ -53,10 +53,12 @@ async function ready(child) {
 	ok(child.alive, `load: ${child.output}`);
 }
 
-// When each of the targets has answered a call; milliseconds since t0.
+// When each of the targets has answered a call, or only initialize;
+// milliseconds since t0.
 export async function answered(urls, { t0 = process.hrtime.bigint(),
-    tool = 'echo', headers = [], timeout = 30 } = {}) {
+    tool = 'echo', only = false, headers = [], timeout = 30 } = {}) {
 	const child = load(['-T', String(timeout), '-t', tool,
+	    ...(only ? ['-i'] : []),
 	    ...headers.flatMap((h) => ['-H', h]), 'wait', ...urls]);
 	const status = await child.exited;
 	ok(status === 0, `${urls[0]}: ${child.output}`);
