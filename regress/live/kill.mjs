@@ -71,10 +71,16 @@ async function killUnderLoad(gw, token, role) {
 	same(between, TIMES, 'kills with open calls');
 }
 
-// The state that the kernel gives: R while it works.
-const state = (pid) => readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .match(/\) (\S)/s)[1];
-const busy = (gw) => gw.pids('hasher').find((p) => state(p) === 'R');
+// A hasher that the kernel says is running.
+function busy(gw) {
+	return gw.pids('hasher').find((pid) => {
+		try {
+			return / R /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+		} catch {
+			return false; // it ended meanwhile
+		}
+	});
+}
 
 // People at the form, half of them with a wrong password.
 class Forms {
@@ -182,23 +188,35 @@ async function killHasher(gw, token) {
 async function killEveryHasher(gw) {
 	const client = await new Client(gw.base).register();
 	const forms = new Forms(gw, client);
-	const browser = new Browser(gw.base);
-	const page = await browser.get(client.authorizeUrl());
-	const t0 = Date.now();
-	const answer = forms.post(browser, page, 'owner', true);
-	for (let i = 0; i < 2; i++) {
-		const pid = await until('a hasher at work', () => busy(gw),
-		    5000, 1);
-		same(forms.posts.length, 1, 'open forms');
-		process.kill(pid, 'SIGKILL');
-		await until('its end', () => !running(pid), 1000, 1);
+	const all = gw.pids('hasher').length;
+	// A password may be hashed before the second one is caught at it.
+	for (let tries = 0; tries < 20; tries++) {
+		const browser = new Browser(gw.base);
+		const page = await browser.get(client.authorizeUrl());
+		const t0 = Date.now();
+		const answer = forms.post(browser, page, 'owner', true);
+		for (let n = 0; n < 2 && forms.posts.length === 1;) {
+			const pid = busy(gw);
+			if (pid !== undefined) {
+				process.kill(pid, 'SIGKILL');
+				await until('its end', () => !running(pid), 5000, 1);
+				n++;
+			}
+			await sleep(1);
+		}
+		const r = await answer;
+		await until('new hashers', () =>
+		    gw.pids('hasher').length === all);
+		if (r.status === 303)
+			continue;
+		same(r.status, 503, r.text.slice(0, 200));
+		ok(Number(r.headers.get('retry-after')) > 0, 'Retry-After');
+		ok(Date.now() - t0 < 5000, `after ${Date.now() - t0} ms`);
+		const again = await forms.post(browser, page, 'owner', true);
+		same(again.status, 303, again.text);
+		return;
 	}
-	const r = await answer;
-	same(r.status, 503, r.text.slice(0, 200));
-	ok(Number(r.headers.get('retry-after')) > 0, 'Retry-After');
-	ok(Date.now() - t0 < 5000, `answered after ${Date.now() - t0} ms`);
-	const again = await forms.post(browser, page, 'owner', true);
-	same(again.status, 303, again.text);
+	throw new Error('no form was answered 503');
 }
 
 // Its backend is given by a name, and while another one's name waits for its
