@@ -78,8 +78,8 @@ const struct keydef schema_child[] = {
     {"files", set_uint, H(x.files), 16, 1000000, NULL},
     {"cpu", set_duration, H(x.cpu), 0, 365 * DAY, NULL},
     {"network", set_byte, H(x.network), 0, 0, networks},
-    {"read", set_list, H(x.read), 0, 128, &dirs},
-    {"write", set_list, H(x.write), 0, 128, &dirs},
+    {"read", set_list, H(x.read), 0, 250, &dirs},
+    {"write", set_list, H(x.write), 0, 250, &dirs},
     {"jit", set_byte, H(x.jit), 0, 0, truths},
     {NULL, NULL, 0, 0, 0, NULL},
 };

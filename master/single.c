@@ -24,7 +24,7 @@
 #define WORDS_MAX    64
 #define VARS_MAX     100 /* as env takes */
 #define VALUE_MAX    8192
-#define DIRS_MAX     100
+#define DIRS_MAX     250 /* as write takes */
 
 extern char **environ;
 
@@ -35,6 +35,7 @@ static char *program(const char *, const char *);
 static void put_list(FILE *, const char *, const struct strv *);
 static void put_env(FILE *);
 static int siblings(struct strv *, const char *, const char *);
+static int all_but(struct strv *, const char *);
 static char *state_dir(unsigned int);
 static unsigned int port(void);
 
@@ -159,12 +160,13 @@ put_env(FILE *f)
 		fputs("      LANG: C\n", f);
 }
 
-/* Everything in dir but the one whose path begins with not. */
+/* Everything in dir (which ends in a slash) but what lies on the way to not. */
 static int
 siblings(struct strv *v, const char *dir, const char * not )
 {
 	const struct dirent *de;
 	char *path;
+	size_t len;
 	DIR *d;
 
 	if ((d = opendir(dir)) == NULL)
@@ -174,14 +176,32 @@ siblings(struct strv *v, const char *dir, const char * not )
 		    strcmp(de->d_name, "..") == 0 || !printable(de->d_name))
 			continue;
 		xasprintf(&path, "%s%s", dir, de->d_name);
-		if (strncmp(not, path, strlen(path)) != 0 ||
-		    (not [strlen(path)] != '/' && not [strlen(path)] != '\0'))
-			if (access(path, F_OK) == 0 && strv_add(v, path) == -1)
-				fatalx("out of memory");
+		len = strlen(path);
+		if ((strncmp(not, path, len) != 0 ||
+			(not [len] != '/' && not [len] != '\0')) &&
+		    access(path, F_OK) == 0 && strv_add(v, path) == -1)
+			fatalx("out of memory");
 		free(path);
 	}
 	closedir(d);
 	return 0;
+}
+
+/* All files there are but our state: what lies beside each part of its path. */
+static int
+all_but(struct strv *v, const char *state)
+{
+	const char *slash = state;
+	char *dir;
+	int rv = 0;
+
+	while (rv == 0 && (slash = strchr(slash, '/')) != NULL) {
+		slash++;
+		xasprintf(&dir, "%.*s", (int)(slash - state), state);
+		rv = siblings(v, dir, state);
+		free(dir);
+	}
+	return rv;
 }
 
 /* Where it is gone with the session: sign-ins of a server that is tried out
@@ -239,8 +259,9 @@ single_conf(const char *command, int noauth, char **err)
 		    state);
 	else if ((full = program(argv.v[0], cwd)) == NULL)
 		xasprintf(err, "-S: %s is not in PATH", argv.v[0]);
-	else if (siblings(&dirs, "/", state) == -1)
-		xasprintf(err, "-S: / can not be read");
+	else if (all_but(&dirs, state) == -1)
+		xasprintf(
+		    err, "-S: what lies beside %s can not be read", state);
 	if (*err != NULL)
 		goto out;
 	free(argv.v[0]);

@@ -1,6 +1,5 @@
 // A gateway under test: a config in a temporary folder, free ports, and the
 // promise that nothing of it is left when it has been stopped.
-import diagnostics from 'node:diagnostics_channel';
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,35 +12,7 @@ import { bin } from './paths.mjs';
 // Whom the not-root mode runs as when the tests run as root.
 const NOBODY = 65534;
 
-// So many answers must not all come from one worker.
-const ONE_WORKER_MAX = 30;
-
 export const modes = root ? ['root', 'user'] : ['user'];
-
-// Who has answered what this process asked: by port, {total, workers}. The
-// questions of start() do not count.
-const answered = new Map();
-
-function note(url, worker) {
-	const { port, pathname } = new URL(url);
-	if (worker === undefined || pathname === '/health')
-		return;
-	if (!answered.has(port))
-		answered.set(port, { total: 0, workers: new Set() });
-	const seen = answered.get(port);
-	seen.total++;
-	seen.workers.add(worker);
-}
-
-diagnostics.subscribe('http.client.response.finish', ({ request: q, response }) =>
-    note(`http://${q.getHeader('host')}${q.path}`,
-	response.headers['x-mcpgw-worker']));
-diagnostics.subscribe('undici:request:headers', ({ request: q, response }) => {
-	const at = response.headers.findIndex((h) =>
-	    h.toString().toLowerCase() === 'x-mcpgw-worker');
-	note(new URL(q.path, q.origin),
-	    at < 0 ? undefined : response.headers[at + 1].toString());
-});
 
 // Block YAML: maps one key a line, everything else as JSON, which is YAML.
 function yaml(value, depth = 0) {
@@ -212,10 +183,6 @@ export class Gateway {
 		    'runtime error: |\\(process \\d+\\) was killed by signal ' +
 		    '(?!9\\b)).*'));
 		ok(bad === null, bad?.[0]);
-		const seen = answered.get(String(this.port));
-		ok(!(this.config.workers > 1 && seen?.total >= ONE_WORKER_MAX &&
-		    seen.workers.size === 1),
-		`all of ${seen?.total} answers came from one worker`);
 	}
 
 	async restart() {
