@@ -15,7 +15,7 @@
 #include "upstream.h"
 
 #define NOTE_TIME   10 /* s */
-#define MAX_FLYING  16 /* of one backend at a time */
+#define MAX_FLYING  64 /* of one backend at a time */
 #define MAX_WAITING 1024 /* of one backend, behind those */
 
 struct note {

@@ -1,7 +1,7 @@
 // Event streams as they come, and a client that chooses its worker for every
 // message.
 import http from 'node:http';
-import { clip, later, until } from './harness.mjs';
+import { Assertion, clip, later } from './harness.mjs';
 import { Mcp } from './mcp.mjs';
 
 // A response that is an event stream, or a JSON text (which becomes one
@@ -12,6 +12,7 @@ export class Sse {
 		this.ended = undefined; // 'clean' or 'cut'
 		this.taken = 0;
 		this.text = '';
+		this.waits = [];
 	}
 
 	// saw: is called with each message as it comes.
@@ -28,13 +29,13 @@ export class Sse {
 				    res.headers['content-type'] ?? '');
 				res.setEncoding('utf8');
 				res.on('data', (d) => s.#take(d));
-				res.on('error', () => { s.ended ??= 'cut'; });
+				res.on('error', () => s.#over('cut'));
 				res.on('end', () => s.#end(res.complete));
-				res.on('close', () => { s.ended ??= 'cut'; });
+				res.on('close', () => s.#over('cut'));
 				resolve(s);
 			});
 			s.req.on('error', (e) => {
-				s.ended ??= 'cut';
+				s.#over('cut');
 				reject(e);
 			});
 			s.req.end(body);
@@ -80,10 +81,42 @@ export class Sse {
 		this.events.push(e);
 		if (e.json)
 			this.saw?.(e.json, this);
+		this.#wake();
+	}
+
+	#over(how) {
+		this.ended ??= how;
+		this.#wake();
+	}
+
+	#wake() {
+		for (const w of this.waits.splice(0))
+			w();
+	}
+
+	// Looks again whenever something has come: many wait at once, and asking
+	// all the time would take what the others need.
+	async #wait(what, fn, timeout) {
+		for (const end = Date.now() + timeout;;) {
+			const r = fn();
+			if (r)
+				return r;
+			const left = end - Date.now();
+			if (left <= 0)
+				throw new Assertion(
+				    `${what}: not within ${timeout} ms`);
+			await new Promise((done) => {
+				const timer = setTimeout(done, left);
+				this.waits.push(() => {
+					clearTimeout(timer);
+					done();
+				});
+			});
+		}
 	}
 
 	#end(complete) {
-		this.ended ??= complete ? 'clean' : 'cut';
+		this.#over(complete ? 'clean' : 'cut');
 		if (!this.stream && this.text !== '')
 			for (const json of [JSON.parse(this.text)].flat())
 				this.#keep({ json });
@@ -99,25 +132,25 @@ export class Sse {
 
 	// The first message, not yet handed out by this, that pred likes.
 	async next(pred = () => true, what = 'a message', timeout = 10_000) {
-		return until(what, () => {
+		return this.#wait(what, () => {
 			for (let i = this.taken; i < this.events.length; i++)
 				if (this.events[i].json && pred(this.events[i].json)) {
 					this.taken = i + 1;
 					return this.events[i].json;
 				}
 			return undefined;
-		}, timeout, 5).catch((e) => {
+		}, timeout).catch((e) => {
 			throw new Error(`${e.message}; ${this.ended ?? 'open'}, had ${
 			    clip(JSON.stringify(this.messages), 600)}`);
 		});
 	}
 
 	end(timeout = 10_000) {
-		return until('the end of the stream', () => this.ended, timeout, 5);
+		return this.#wait('the end of the stream', () => this.ended, timeout);
 	}
 
 	close() {
-		this.ended ??= 'closed';
+		this.#over('closed');
 		this.req.destroy();
 	}
 }

@@ -70,6 +70,7 @@ export class Talker {
 		this.moods = new Map(); // nonce: takes its question back
 		this.held = new Map(); // nonce: ends the call
 		this.cancelled = []; // nonces of calls that were cancelled
+		this.slow = 0; // ms that a notification waits before it is read
 		this.opened = undefined; // called when a GET stream begins
 		this.wrote = undefined; // called with what goes onto one
 	}
@@ -127,6 +128,8 @@ export class Talker {
 			this.callers.set(message.params.arguments.nonce, id);
 		this.watch?.(message, s?.asked.get(message.id),
 		    s?.revision ?? message.params.protocolVersion);
+		if (message.id === undefined)
+			await sleep(this.slow);
 		const t = s?.transport ?? await this.#open();
 		await t.handleRequest(req, res, message);
 	}
