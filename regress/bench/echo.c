@@ -43,7 +43,7 @@ main(void)
 				break;
 			n = (size_t)(nl - (in.p + off));
 			had = out.n;
-			server_answer((struct span){in.p + off, n}, &out, 0);
+			server_answer((struct span){in.p + off, n}, &out);
 			if (out.n > had)
 				buf_add(&out, "\n", 1);
 		}

@@ -4,8 +4,8 @@
  *   call  a session each, then tools/call: warms up, says "ready", waits for a
  *         line on stdin, measures, and says what it found as JSON
  *   init  initialize again and again, measured in the same way
- *   idle  a session each, with -g an open GET stream as well; says "ready" and
- *         holds them until stdin ends
+ *   idle  a session each with an open GET stream; says "ready" and holds them
+ *         until stdin ends
  *   wait  tries until each target has answered a tools/call once, with -i only
  *         initialize, and says the monotonic clock of that moment in ns
  *
@@ -39,7 +39,7 @@ enum mode { MODE_CALL, MODE_INIT, MODE_IDLE, MODE_WAIT };
 static enum mode mode;
 static struct target targets[TARGETS_MAX];
 static struct client *clients;
-static int nclients = 1, ep, streams, greet, parallel = 32;
+static int nclients = 1, ep, greet, parallel = 32;
 static double warmup = 0.5, duration = 3, patience = 30;
 
 static int next_client, settled, busy, going;
@@ -149,7 +149,7 @@ client_done(struct client *c, const char *why)
 	case INITIALIZED:
 		if (mode == MODE_WAIT)
 			client_ask(c, CALL);
-		else if (mode == MODE_IDLE && streams)
+		else if (mode == MODE_IDLE)
 			client_ask(c, STREAM);
 		else
 			settle();
@@ -300,7 +300,7 @@ __attribute__((noreturn)) static void
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: load [-gi] [-c clients] [-d seconds] [-f filler] "
+	    "usage: load [-i] [-c clients] [-d seconds] [-f filler] "
 	    "[-H header]\n"
 	    "            [-p parallel] [-t tool] [-T seconds] [-w seconds]\n"
 	    "            call | init | idle | wait address:port/path ...\n");
@@ -344,7 +344,7 @@ options(int argc, char **argv)
 	static struct buf extra;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "c:d:f:giH:p:t:T:w:")) != -1) {
+	while ((ch = getopt(argc, argv, "c:d:f:iH:p:t:T:w:")) != -1) {
 		switch (ch) {
 		case 'c':
 			nclients = atoi(optarg);
@@ -354,9 +354,6 @@ options(int argc, char **argv)
 			break;
 		case 'f':
 			manner.filler = (size_t)atol(optarg);
-			break;
-		case 'g':
-			streams = 1;
 			break;
 		case 'i':
 			greet = 1;

@@ -31,7 +31,7 @@ async function streams() {
 	const all = () => [ours.pid, ...descendants(ours.pid).map((p) => p.pid)]
 	    .reduce((n, p) => n + rss(p), 0);
 	const before = await settled(all);
-	const more = await hold(ours, STREAMS, true,
+	const more = await hold(ours, STREAMS,
 	    async () => await settled(all) - before);
 	row('memory per idle client stream', { unit: 'KiB',
 	    ours: more / STREAMS, must: 6, aim: 2 });

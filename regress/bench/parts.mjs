@@ -89,10 +89,10 @@ export async function measure(gw, { clients = 32, filler = 0, mode = 'call',
 	    busy: used / 1e6 / r.seconds };
 }
 
-// So many sessions, with or without an open stream, while fn looks at them.
-export async function hold(gw, clients, streams, fn) {
+// So many sessions with an open stream, while fn looks at them.
+export async function hold(gw, clients, fn) {
 	const child = load(['-c', String(clients), '-p', '16',
-	    ...(streams ? ['-g'] : []), 'idle', gw.url]);
+	    'idle', gw.url]);
 	await ready(child);
 	await sleep(500);
 	const r = await fn();

@@ -46,12 +46,9 @@ call(struct span params, struct buf *out)
 }
 
 enum kind
-server_answer(struct span m, struct buf *out, int modern)
+server_answer(struct span m, struct buf *out)
 {
 	struct span id, method, params = {NULL, 0}, v;
-	const char *type = modern ? "\"resultType\":\"complete\"," : "";
-	const char *ttl =
-	    modern ? "\"ttlMs\":60000,\"cacheScope\":\"public\"," : "";
 
 	if (json_member(m, "method", &method) != 1)
 		return json_member(m, "result", &v) == 1 ? SAID_NOTHING
@@ -63,17 +60,17 @@ server_answer(struct span m, struct buf *out, int modern)
 	buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
 	buf_add(out, id.p, id.n);
 	if (span_is(method, "\"tools/call\"")) {
-		buf_fmt(out, ",\"result\":{%s", type);
+		buf_str(out, ",\"result\":{");
 		call(params, out);
 		return SAID_OTHER;
 	}
 	if (span_is(method, "\"tools/list\"")) {
-		buf_fmt(out, ",\"result\":{%s%s\"tools\":", type, ttl);
+		buf_str(out, ",\"result\":{\"tools\":");
 		buf_add(out, tools.p, tools.n);
 		buf_str(out, "}}");
 		return SAID_LIST;
 	}
-	if (span_is(method, "\"initialize\"") && !modern) {
+	if (span_is(method, "\"initialize\"")) {
 		v = (struct span){"\"2025-06-18\"", 12};
 		if (params.p != NULL)
 			json_member(params, "protocolVersion", &v);
@@ -83,18 +80,8 @@ server_answer(struct span m, struct buf *out, int modern)
 			     "{\"name\":\"bench\",\"version\":\"1\"}}}");
 		return SAID_HELLO;
 	}
-	if (span_is(method, "\"server/discover\"") && modern) {
-		buf_fmt(out,
-		    ",\"result\":{%s%s\"supportedVersions\":"
-		    "[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},"
-		    "\"serverInfo\":{\"name\":\"bench\","
-		    "\"version\":\"1\"}}}",
-		    type, ttl);
-		return SAID_HELLO;
-	}
 	if (span_is(method, "\"ping\""))
-		buf_fmt(out, ",\"result\":{%s}}",
-		    modern ? "\"resultType\":\"complete\"" : "");
+		buf_str(out, ",\"result\":{}}");
 	else
 		buf_str(out, ",\"error\":{\"code\":-32601,"
 			     "\"message\":\"Method not found\"}}");

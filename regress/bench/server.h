@@ -8,7 +8,7 @@
 enum kind {
 	SAID_NOTHING, /* a notification, or an answer */
 	SAID_WRONG, /* no message */
-	SAID_HELLO, /* initialize, server/discover */
+	SAID_HELLO, /* initialize */
 	SAID_LIST,
 	SAID_OTHER
 };
@@ -16,10 +16,7 @@ enum kind {
 /* So many tools, of which the first is "echo". */
 void server_prepare(int);
 
-/*
- * Appends the answer to one message. The last argument: whether it came in the
- * revision 2026-07-28, which this server otherwise does not know.
- */
-enum kind server_answer(struct span, struct buf *, int);
+/* Appends the answer to one message. */
+enum kind server_answer(struct span, struct buf *);
 
 #endif

@@ -41,13 +41,13 @@ struct conn {
 
 struct request {
 	struct span method, body, session;
-	int modern, close;
+	int close;
 	size_t len;
 };
 
 /* All are held equally long, so the first to come is the first to go. */
 static TAILQ_HEAD(, conn) held = TAILQ_HEAD_INITIALIZER(held);
-static int delay_ms, no_streams, knows_modern, ep;
+static int delay_ms, ep;
 static uint64_t seed;
 
 static void
@@ -137,10 +137,10 @@ post(struct conn *c, const struct request *r)
 	enum kind kind;
 
 	msg.n = 0;
-	kind = server_answer(r->body, &msg, r->modern);
+	kind = server_answer(r->body, &msg);
 	if (kind == SAID_WRONG)
 		empty(c, "400 Bad Request");
-	else if (!r->modern && kind != SAID_HELLO && !is_session(r->session))
+	else if (kind != SAID_HELLO && !is_session(r->session))
 		empty(
 		    c, r->session.n > 0 ? "404 Not Found" : "400 Bad Request");
 	else if (kind == SAID_NOTHING)
@@ -148,7 +148,7 @@ post(struct conn *c, const struct request *r)
 	else {
 		buf_str(&c->out,
 		    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
-		if (kind == SAID_HELLO && !r->modern)
+		if (kind == SAID_HELLO)
 			session_id(&c->out);
 		buf_fmt(&c->out, "Content-Length: %zu\r\n\r\n", msg.n);
 		buf_add(&c->out, msg.p, msg.n);
@@ -194,9 +194,6 @@ parse(const struct buf *in, struct request *r)
 			return -1;
 		else if (is_field(line, colon, "Mcp-Session-Id"))
 			r->session = (struct span){v, (size_t)(eol - v)};
-		else if (is_field(line, colon, "Mcp-Protocol-Version"))
-			r->modern = knows_modern && eol - v == 10 &&
-				    memcmp(v, "2026-07-28", 10) == 0;
 		else if (is_field(line, colon, "Connection"))
 			r->close = strncasecmp(v, "close", 5) == 0;
 	}
@@ -212,7 +209,7 @@ answer(struct conn *c, const struct request *r)
 		post(c, r);
 	else if (span_is(r->method, "DELETE"))
 		empty(c, "200 OK");
-	else if (span_is(r->method, "GET") && !no_streams) {
+	else if (span_is(r->method, "GET")) {
 		buf_str(&c->out,
 		    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 		    "Transfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n");
@@ -331,16 +328,10 @@ main(int argc, char **argv)
 	struct conn *c;
 	int i, n, ch;
 
-	while ((ch = getopt(argc, argv, "d:gm")) != -1) {
+	while ((ch = getopt(argc, argv, "d:")) != -1) {
 		switch (ch) {
 		case 'd':
 			delay_ms = atoi(optarg);
-			break;
-		case 'g':
-			no_streams = 1;
-			break;
-		case 'm':
-			knows_modern = 1;
 			break;
 		default:
 			optind = argc;
@@ -348,9 +339,8 @@ main(int argc, char **argv)
 	}
 	if (optind == argc) {
 		fprintf(stderr,
-		    "usage: sink [-gm] [-d ms] port ...\n"
-		    "  -d: before initialize and lists are answered\n"
-		    "  -g: no GET streams   -m: also 2026-07-28\n");
+		    "usage: sink [-d ms] port ...\n"
+		    "  -d: before initialize and lists are answered\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

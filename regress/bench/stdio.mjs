@@ -43,7 +43,7 @@ async function memoryOf(one, more, sessions) {
 	const first = await one();
 	const memory = () => settled(() => pss(first.pid));
 	const instance = await memory();
-	const session = await hold(first, sessions, true,
+	const session = await hold(first, sessions,
 	    async () => (await memory() - instance) / sessions);
 	await first.stop();
 	const all = await more();
