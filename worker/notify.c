@@ -17,9 +17,12 @@
 #define NOTE_TIME   10 /* s */
 #define MAX_FLYING  64 /* of one backend at a time */
 #define MAX_WAITING 1024 /* of one backend, behind those */
+#define MAX_STEPS   64 /* progress messages that wait, of one asker */
 
 struct note {
-	TAILQ_ENTRY(note) entry; /* while it waits */
+	TAILQ_ENTRY(note) entry; /* waiting or flying */
+	enum note_kind kind;
+	const void *order; /* whose it is; only compared */
 	struct backend *backend;
 	char method[8];
 	char session[512];
@@ -36,12 +39,19 @@ static int note_message(void *, const char *, size_t);
 static void note_done(void *, enum up_result, int);
 static void note_timeout(evutil_socket_t, short, void *);
 static void note_free(struct note *);
+static struct note *note_new(
+    struct backend *, const char *, const char *, const char *, char *, size_t);
+static int note_post(struct note *);
 static int note_send(struct note *);
+static int note_held(const struct note *);
+static int note_blocks(const struct note *, const struct note *);
+static unsigned int note_steps(const void *);
 static void note_next(struct backend *);
 static void note_landed(struct note *);
 
 static const struct upreq_ops ops = {note_message, note_done};
 static TAILQ_HEAD(, note) waiting = TAILQ_HEAD_INITIALIZER(waiting);
+static TAILQ_HEAD(, note) flying = TAILQ_HEAD_INITIALIZER(flying);
 
 void
 notify_post(struct backend *b, const char *method, const char *session,
@@ -55,24 +65,59 @@ notify_ask(struct backend *b, const char *method, const char *session,
     const char *revision, char *body, size_t len, void (*done)(void *),
     void *arg)
 {
+	struct note *n = note_new(b, method, session, revision, body, len);
+
+	if (n == NULL)
+		return -1;
+	n->done = done;
+	n->arg = arg;
+	return note_post(n);
+}
+
+void
+notify_in_order(struct backend *b, const void *order, enum note_kind kind,
+    const char *session, const char *revision, char *body, size_t len)
+{
+	struct note *n;
+
+	if (kind == NOTE_PROGRESS && note_steps(order) >= MAX_STEPS) {
+		free(body);
+		return;
+	}
+	if ((n = note_new(b, "POST", session, revision, body, len)) == NULL)
+		return;
+	n->kind = kind;
+	n->order = order;
+	(void)note_post(n);
+}
+
+/* NULL: body has been freed. */
+static struct note *
+note_new(struct backend *b, const char *method, const char *session,
+    const char *revision, char *body, size_t len)
+{
 	struct note *n;
 
 	if (b->notes_waiting >= MAX_WAITING ||
 	    (n = calloc(1, sizeof(*n))) == NULL) {
 		free(body);
-		return -1;
+		return NULL;
 	}
 	n->backend = b;
 	strlcpy(n->method, method, sizeof(n->method));
 	strlcpy(n->session, session, sizeof(n->session));
 	strlcpy(n->revision, revision, sizeof(n->revision));
-	n->done = done;
-	n->arg = arg;
 	n->body = body;
 	n->len = len;
-	if (b->notes_flying >= MAX_FLYING) {
+	return n;
+}
+
+static int
+note_post(struct note *n)
+{
+	if (n->backend->notes_flying >= MAX_FLYING || note_held(n)) {
 		TAILQ_INSERT_TAIL(&waiting, n, entry);
-		b->notes_waiting++;
+		n->backend->notes_waiting++;
 		return 0;
 	}
 	if (note_send(n) == -1) {
@@ -81,6 +126,47 @@ notify_ask(struct backend *b, const char *method, const char *session,
 		return -1;
 	}
 	return 0;
+}
+
+/*
+ * Each note has a connection of its own, where one may be faster than another.
+ * A question's answer must not come before its progress, nor progress in
+ * another order, nor a refusal before the cancel that is its reason: the
+ * backend's tool would end as if nobody had cancelled it.
+ */
+static int
+note_held(const struct note *n)
+{
+	const struct note *m;
+
+	if (n->kind != NOTE_PROGRESS && n->kind != NOTE_ANSWER)
+		return 0;
+	TAILQ_FOREACH (m, &flying, entry)
+		if (note_blocks(m, n))
+			return 1;
+	for (m = TAILQ_FIRST(&waiting); m != NULL && m != n;
+	     m = TAILQ_NEXT(m, entry))
+		if (note_blocks(m, n))
+			return 1;
+	return 0;
+}
+
+static int
+note_blocks(const struct note *m, const struct note *n)
+{
+	return m->order == n->order && m->backend == n->backend &&
+	       (m->kind == NOTE_PROGRESS || m->kind == NOTE_CANCEL);
+}
+
+static unsigned int
+note_steps(const void *order)
+{
+	const struct note *n;
+	unsigned int steps = 0;
+
+	TAILQ_FOREACH (n, &waiting, entry)
+		steps += n->order == order && n->kind == NOTE_PROGRESS;
+	return steps;
 }
 
 static int
@@ -95,26 +181,28 @@ note_send(struct note *n)
 	n->up = upstream_send(n->backend, &h, n->body, n->len, &ops, n);
 	if (n->up == NULL)
 		return -1;
+	TAILQ_INSERT_TAIL(&flying, n, entry);
 	n->backend->notes_flying++;
 	event_add(n->timer, &tv);
 	return 0;
 }
 
-/* One has landed: the next of its backend. */
+/* One has landed: those of its backend that may go now. */
 static void
 note_next(struct backend *b)
 {
-	struct note *n;
+	struct note *n, *next;
 
-	TAILQ_FOREACH (n, &waiting, entry)
-		if (n->backend == b)
-			break;
-	if (n == NULL)
-		return;
-	TAILQ_REMOVE(&waiting, n, entry);
-	b->notes_waiting--;
-	if (note_send(n) == -1)
-		note_free(n);
+	for (n = TAILQ_FIRST(&waiting);
+	     n != NULL && b->notes_flying < MAX_FLYING; n = next) {
+		next = TAILQ_NEXT(n, entry);
+		if (n->backend != b || note_held(n))
+			continue;
+		TAILQ_REMOVE(&waiting, n, entry);
+		b->notes_waiting--;
+		if (note_send(n) == -1)
+			note_free(n);
+	}
 }
 
 void
@@ -165,6 +253,7 @@ note_landed(struct note *n)
 {
 	struct backend *b = n->backend;
 
+	TAILQ_REMOVE(&flying, n, entry);
 	b->notes_flying--;
 	note_free(n);
 	note_next(b);
@@ -194,8 +283,8 @@ notify_cancelled(const struct call *c)
 	json_putstr(&b, id);
 	json_puts(&b, "}}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
-		notify_post(
-		    c->backend, "POST", c->session, c->revision, body, len);
+		notify_in_order(c->backend, &c->asker, NOTE_CANCEL, c->session,
+		    c->revision, body, len);
 }
 
 /* Passed on as they are; the parser has refused anything that could end a

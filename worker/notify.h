@@ -14,6 +14,11 @@ void notify_post(struct backend *, const char *method, const char *session,
 int notify_ask(struct backend *, const char *method, const char *session,
     const char *revision, char *body, size_t len, void (*done)(void *),
     void *arg);
+/* What an asker (question.h) has to say: progress comes before what follows it,
+ * and a cancel before answers. order is compared, never followed. */
+enum note_kind { NOTE_OTHER, NOTE_ANSWER, NOTE_PROGRESS, NOTE_CANCEL };
+void notify_in_order(struct backend *, const void *order, enum note_kind,
+    const char *session, const char *revision, char *body, size_t len);
 /* Drops what waits for a backend that is about to be freed. */
 void notify_forget(struct backend *);
 /* notifications/cancelled for the call's request upstream. */

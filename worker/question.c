@@ -135,8 +135,8 @@ question_send(const struct asker *a, const char *id, size_t idlen,
 		json_putspan(&b, value);
 	json_puts(&b, "}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
-		notify_post(
-		    a->backend, "POST", a->session, a->revision, body, len);
+		notify_in_order(a->backend, a, NOTE_ANSWER, a->session,
+		    a->revision, body, len);
 }
 
 /* That of this worker with an id as it stands in a client's message. */
@@ -190,8 +190,8 @@ question_progress(const uint8_t nonce[ID_LEN], const char *token,
 		return 0;
 	splice_note(&b, &r, "progressToken", q->token, strlen(q->token));
 	if ((body = json_buf_take(&b, &blen)) != NULL)
-		notify_post(q->asker->backend, "POST", q->asker->session,
-		    q->asker->revision, body, blen);
+		notify_in_order(q->asker->backend, q->asker, NOTE_PROGRESS,
+		    q->asker->session, q->asker->revision, body, blen);
 	return 1;
 }
 
