@@ -225,23 +225,30 @@ check(const struct client *c, struct span m)
 		   : "no protocolVersion";
 }
 
-/* The message of an event stream that is an answer. */
+/*
+ * The message of an event stream that is an answer. An event counts once an
+ * empty line has ended it.
+ */
 static const char *
 check_events(const struct client *c)
 {
 	const char *line = c->body.p, *end = c->body.p + c->body.n, *eol;
-	struct span m, v;
+	struct span m = {NULL, 0}, v;
+	size_t n;
 
 	for (; line < end; line = eol + 1) {
 		eol = memchr(line, '\n', (size_t)(end - line));
 		if (eol == NULL)
 			break;
-		if (eol - line < 5 || strncmp(line, "data:", 5) != 0)
-			continue;
-		m = (struct span){line + 5, (size_t)(eol - line - 5)};
-		if (json_member(m, "id", &v) == 1 &&
-		    json_member(m, "method", &v) == 0)
-			return check(c, m);
+		n = (size_t)(eol - line);
+		if (n > 5 && strncmp(line, "data:", 5) == 0)
+			m = (struct span){line + 5, n - 5};
+		else if (n == 0 || (n == 1 && *line == '\r')) {
+			if (m.n > 0 && json_member(m, "id", &v) == 1 &&
+			    json_member(m, "method", &v) == 0)
+				return check(c, m);
+			m.n = 0;
+		}
 	}
 	return "an event stream without the answer";
 }
