@@ -282,7 +282,6 @@ struct m_exec {
 	struct strv read; /* directories and files it may read and execute */
 	struct strv write; /* and those it may change */
 	uint8_t network; /* NETWORK_* */
-	uint8_t cgroup; /* descriptors 4 and 5 are those of cgroup_make */
 	uint8_t jit; /* 0: may not make memory executable */
 	uint64_t memory; /* bytes of private memory; 0: no limit */
 	uint32_t processes; /* of its user; 0: no limit */

@@ -62,7 +62,6 @@ static const struct wire_field f_m_exec[] = {
     {STRV(read, PATH_MAX_LEN, LIST_MAX)},
     {STRV(write, PATH_MAX_LEN, LIST_MAX)},
     {U8(network)},
-    {U8(cgroup)},
     {U8(jit)},
     {U64(memory)},
     {U32(processes)},

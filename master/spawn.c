@@ -18,7 +18,6 @@
 
 #include <event2/event.h>
 
-#include "cgroup.h"
 #include "compat.h"
 #include "imsg.h"
 #include "log.h"
@@ -38,9 +37,8 @@ static const struct conf_be *backend_of(uint32_t);
 static int make_dir(const char *, const struct m_exec *, char **);
 static int make_dirs(const struct conf_be *, char **);
 static int write_exec(const struct m_exec *);
-static pid_t spawn(const struct conf_be *, uint64_t, int *, int *, char **);
-static void nanny(int, int, int, const int[2]) __attribute__((noreturn));
-static void lift(int[2]);
+static pid_t spawn(const struct conf_be *, int *, int *, char **);
+static void nanny(int, int, int) __attribute__((noreturn));
 static void tell_exit(uint64_t, int, const char *);
 static int give(struct peer *, uint32_t, const struct m_child *, int);
 static void on_stop(evutil_socket_t, short, void *);
@@ -138,11 +136,11 @@ write_exec(const struct m_exec *x)
 
 /* In the child. */
 static void
-nanny(int io, int err, int exec, const int group[2])
+nanny(int io, int err, int exec)
 {
 	char *argv[] = {NULL, NULL}, *env[] = {NULL}, *path;
 	sigset_t none;
-	int sig, last = PROTO_CONTROL_FD, i;
+	int sig;
 
 	/* Away from where they are to go. */
 	io = fcntl(io, F_DUPFD, 10);
@@ -153,12 +151,8 @@ nanny(int io, int err, int exec, const int group[2])
 	    dup2(err, STDERR_FILENO) == -1 ||
 	    dup2(exec, PROTO_CONTROL_FD) == -1)
 		_exit(126);
-	/* Neither of both is below 10: see spawn. */
-	for (i = 0; i < 2 && group[i] != -1; i++)
-		if (dup2(group[i], ++last) == -1)
-			_exit(126);
 #ifdef CLOSE_RANGE_CLOEXEC
-	(void)close_range(last + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)close_range(PROTO_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 #endif
 	for (sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
@@ -170,44 +164,23 @@ nanny(int io, int err, int exec, const int group[2])
 	_exit(127);
 }
 
-/* Away from the descriptors that nanny has them on. */
-static void
-lift(int group[2])
-{
-	int i, fd;
-
-	for (i = 0; i < 2; i++)
-		if ((fd = fcntl(group[i], F_DUPFD_CLOEXEC, 10)) != -1) {
-			close(group[i]);
-			group[i] = fd;
-		}
-}
-
 /* -1 and *err; else *io and *log are runner's ends. */
 static pid_t
-spawn(const struct conf_be *be, uint64_t child, int *io, int *log, char **err)
+spawn(const struct conf_be *be, int *io, int *log, char **err)
 {
-	int a[2] = {-1, -1}, b[2] = {-1, -1}, exec = -1, group[2] = {-1, -1};
+	int a[2] = {-1, -1}, b[2] = {-1, -1}, exec = -1;
 	struct m_exec x = be->child.x;
 	pid_t pid = -1;
 
 	/* The kernel counts those of a user: of all instances and nannies. */
 	if (x.processes != 0)
 		x.processes = (x.processes + 1) * be->child.s.max_instances;
-	x.cgroup =
-	    cgroup_start() && cgroup_make(child, &group[0], &group[1]) == 0;
-	if (x.cgroup)
-		lift(group);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) == -1 ||
 	    (exec = write_exec(&x)) == -1 || (pid = fork()) == -1)
 		xasprintf(err, "%s", strerror(errno));
 	if (pid == 0)
-		nanny(a[1], b[1], exec, group);
-	if (x.cgroup) {
-		close(group[0]);
-		close(group[1]);
-	}
+		nanny(a[1], b[1], exec);
 	if (a[1] != -1)
 		close(a[1]);
 	if (b[1] != -1)
@@ -215,7 +188,6 @@ spawn(const struct conf_be *be, uint64_t child, int *io, int *log, char **err)
 	if (exec != -1)
 		close(exec);
 	if (pid == -1) {
-		cgroup_remove(child);
 		if (a[0] != -1)
 			close(a[0]);
 		if (b[0] != -1)
@@ -256,7 +228,7 @@ spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 		return;
 	}
 	if (make_dirs(be, &err) == -1 ||
-	    (pid = spawn(be, m->child, &io, &log, &err)) == -1) {
+	    (pid = spawn(be, &io, &log, &err)) == -1) {
 		log_warnx("backend %s: %s", be->b.name, err);
 		tell_exit(m->child, 0, err);
 		free(err);
@@ -318,7 +290,6 @@ spawn_reaped(pid_t pid, int status)
 		return;
 	LIST_REMOVE(k, entry);
 	nkids--;
-	cgroup_remove(k->child);
 	tell_exit(k->child, status, "");
 	free(k);
 	if (nkids == 0)

@@ -70,7 +70,7 @@ poll.h pwd.h sched.h signal.h stdarg.h stddef.h stdint.h stdio.h stdlib.h
 string.h strings.h sys/epoll.h sys/ioctl.h sys/mman.h sys/prctl.h sys/queue.h
 sys/random.h sys/resource.h sys/shm.h sys/signalfd.h sys/socket.h sys/stat.h
 sys/statvfs.h sys/syscall.h sys/time.h sys/types.h sys/uio.h sys/un.h
-sys/wait.h sys/xattr.h syslog.h termios.h time.h unistd.h"
+sys/wait.h syslog.h termios.h time.h unistd.h"
 
 # "file header" of every include; what stands in quotes and is in the same
 # folder or in common/ is ours, and not listed.

@@ -50,10 +50,6 @@
 /* Where the child has its socket to us until it executes the command. */
 #define GATE_FD (STDERR_FILENO + 1)
 
-/* Those of the child's control group, if it has one: to join, to kill. */
-#define GROUP_PROCS_FD 4
-#define GROUP_KILL_FD  5
-
 /* Seconds of processor time between SIGXCPU and SIGKILL. */
 #define CPU_GRACE 2
 
@@ -151,8 +147,7 @@ read_exec(struct m_exec *x)
 	    x->argv.v[0][0] != '/')
 		die(EXIT_START, "control channel", "bad message");
 	freezero(data, len + 1);
-	close(PROTO_CONTROL_FD);
-	close_from(x->cgroup ? GROUP_KILL_FD + 1 : PROTO_CONTROL_FD + 1);
+	close_from(PROTO_CONTROL_FD);
 	return (pid_t)hdr.pid;
 }
 
@@ -325,9 +320,6 @@ run(const struct m_exec *x, pid_t nanny, int sock)
 	if (setsid() == -1)
 		die_errno("setsid");
 	umask(077);
-	/* Without it nanny does what it did before there were groups. */
-	if (x->cgroup)
-		(void)!write(GROUP_PROCS_FD, "0", 1);
 	if (sock != -1 && dup2(sock, GATE_FD) == -1)
 		die_errno("descriptors");
 	close_from(sock == -1 ? STDERR_FILENO + 1 : GATE_FD + 1);
@@ -438,7 +430,7 @@ kill_children(void)
  * to wait for.
  */
 static int
-end_tree(pid_t child, int group)
+end_tree(pid_t child)
 {
 	const struct timespec ts = {0, SWEEP_WAIT * 1000000L};
 	sigset_t chld;
@@ -447,8 +439,6 @@ end_tree(pid_t child, int group)
 
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	if (group)
-		(void)!write(GROUP_KILL_FD, "1", 1);
 	/* Not yet a group of its own, if it has only just been forked. */
 	kill(-child, SIGKILL);
 	kill(child, SIGKILL);
@@ -646,7 +636,7 @@ main(void)
 	struct m_exec x;
 	sigset_t all, ours;
 	pid_t child, master, parent = getppid(), self = getpid();
-	int sock[2] = {-1, -1}, gate = -1, group;
+	int sock[2] = {-1, -1}, gate = -1;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -672,8 +662,6 @@ main(void)
 		die_errno("fork");
 	if (child == 0)
 		run(&x, self, sock[1]);
-	if ((group = x.cgroup) != 0)
-		close(GROUP_PROCS_FD);
 	wire_free(&def_m_exec, &x);
 	if (sock[0] != -1)
 		gate = open_gate(sock, &ours);
@@ -682,5 +670,5 @@ main(void)
 	(void)sandbox_nanny(gate != -1);
 	shrink();
 	watch(child, &ours, gate);
-	pass_on(end_tree(child, group));
+	pass_on(end_tree(child));
 }
