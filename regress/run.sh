@@ -16,9 +16,10 @@ fuzztime=${FUZZTIME:-5}
 [ -z "$full" ] || fuzztime=${FUZZTIME:-60}
 log=$(mktemp) || exit 1
 children=
+models=
 
 end() {
-	[ -z "$children" ] || { kill $children 2>/dev/null; wait; }
+	[ -z "$children$models" ] || { kill $children $models 2>/dev/null; wait; }
 	rm -f "$log" "$log".*
 }
 trap 'exit 1' INT TERM HUP
@@ -91,9 +92,17 @@ man() {
 	done <"$log.list"
 }
 
-model() {
+# They keep one processor busy for most of a minute, valgrind the other.
+model_start() {
+	sh regress/model/run.sh >"$log.model" 2>&1 &
+	models=$!
+}
+
+model_end() {
 	head1 'protocol models'
-	count sh regress/model/run.sh
+	wait "$models"
+	models=
+	tee -a "$log" <"$log.model"
 }
 
 fuzz() {
@@ -134,7 +143,11 @@ live() {
 	sh etc/users.sh _mcpevery _mcpfiles _mcpmemory _mcpthinking
 	node="$npm/node_modules/.bin/node"
 	files=
-	for t in ${LIVE:-$(ls regress/live/*.mjs | sed 's/.*\///; s/\.mjs//')}
+	# What takes longest goes first, so that nothing long is left alone at
+	# the end.
+	for t in ${LIVE:-$(printf '%s\n' stdio kill inspector browser conformance \
+	    login; ls regress/live/*.mjs | sed 's/.*\///; s/\.mjs//' |
+	    grep -vxE 'stdio|kill|inspector|browser|conformance|login')}
 	do
 		case $t in all) continue ;; esac
 		# The browser is not built with our compiler's sanitizers, and
@@ -151,8 +164,9 @@ wants unit && unit
 wants arrows && arrows
 wants man && man
 if [ -z "$sanitize" ]; then
-	wants model && model
+	wants model && model_start
 	wants valgrind && memory
+	wants model && model_end
 	wants fuzz && fuzz
 fi
 wants live && live

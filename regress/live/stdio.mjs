@@ -308,6 +308,8 @@ async function cycles(gw, mode) {
 		const mcp = await new Mcp(gw.url).open();
 		await until('it to be up', async () => !(await say(mcp,
 		    'bad_echo')).error, 15_000, 100);
+		await until('the workers of a reload before to go', () =>
+		    gw.pids('worker').length === 2, 40_000, 100);
 		const before = files(), procs = gw.processes().length;
 		let last = (await say(mcp, 'bad_pid')).text;
 		for (let i = 0; i < n; i++) {
