@@ -49,13 +49,20 @@ async function raw(x, worker, id) {
 	return r.text;
 }
 
-// The client's GET stream, and the backend's end of it.
+const sessionOf = ({ lines }) => lines.find((l) =>
+    /^mcp-session-id:/i.test(l))?.split(/: */)[1];
+
+// The client's GET stream, and the backend's end of it: that of the session in
+// which the client's calls come, as others have streams too.
 async function streaming(x, peer, worker) {
-	const before = new Set(x.liar.gets);
-	await peer.tool('liar_echo');
+	const nonce = String(Math.random());
+	await peer.tool('liar_echo', { nonce });
+	const session = sessionOf(x.liar.seen.find((s) =>
+	    s.message?.params?.arguments?.nonce === nonce));
 	const g = await peer.get({ worker });
 	const socket = await until('the backend\'s stream', () =>
-	    [...x.liar.gets].find((s) => !before.has(s)));
+	    x.liar.seen.findLast((s) => s.method === 'GET' &&
+	    sessionOf(s) === session && x.liar.gets.has(s.socket))?.socket);
 	return { g, socket };
 }
 
