@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "batch.h"
 #include "call.h"
 #include "compat.h"
 #include "keeperc.h"
@@ -50,6 +51,8 @@ static void call_free(struct call *);
 static void call_abandon(struct call *);
 static void call_end(struct call *);
 static int call_stream(struct call *);
+static struct evlog *call_log(const struct call *);
+static void call_part_drained(struct request *);
 static void call_check(struct call *, uint64_t);
 
 static const struct upreq_ops ops = {call_message, call_done};
@@ -112,6 +115,8 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->rq = rq;
 	rq->ctx = c;
 	rq->gone = call_gone;
+	if (rq->batch != NULL)
+		rq->drained = call_part_drained;
 	if (cs->uri != NULL)
 		c->uri = strdup(cs->uri);
 	if (c->subject == NULL || c->client_id == NULL ||
@@ -358,12 +363,23 @@ call_stream(struct call *c)
 		return 0;
 	if (rq == NULL || !c->sse_ok)
 		return -1;
+	if (rq->batch != NULL)
+		return batch_stream(rq);
 	c->log = evlog_new(c->nonce, c->client_revision, &log_ops, c);
 	if (c->log == NULL)
 		return -1;
 	c->rq = NULL;
 	evlog_attach(c->log, rq);
 	return 0;
+}
+
+/* The stream of its own, or that of the batch which it is a part of. */
+static struct evlog *
+call_log(const struct call *c)
+{
+	if (c->log == NULL && c->rq != NULL && c->rq->batch != NULL)
+		return batch_log(c->rq);
+	return c->log;
 }
 
 /* Without a client the event waits in the log for its return. */
@@ -374,8 +390,8 @@ call_event(void *arg, const char *json, size_t len)
 
 	if (call_stream(c) == -1)
 		return -1;
-	(void)evlog_send(c->log, json, len);
-	if (c->up != NULL && evlog_backlog(c->log) > BACKLOG_HIGH)
+	(void)evlog_send(call_log(c), json, len);
+	if (c->up != NULL && evlog_backlog(call_log(c)) > BACKLOG_HIGH)
 		upreq_pause(c->up);
 	return 0;
 }
@@ -399,6 +415,12 @@ call_gone(struct request *rq)
 	struct call *c = rq->ctx;
 
 	c->rq = NULL;
+}
+
+static void
+call_part_drained(struct request *part)
+{
+	call_left(part->ctx);
 }
 
 static void
@@ -433,7 +455,7 @@ call_again(struct call *c)
 	c->up = NULL;
 	/* What the backend does to us we do to a client that knows it. */
 	if (call_stream(c) == 0)
-		evlog_pause(c->log);
+		evlog_pause(call_log(c));
 	tv.tv_sec = retry / 1000;
 	tv.tv_usec = retry % 1000 * 1000;
 	event_add(c->again, &tv);
@@ -482,7 +504,7 @@ call_abandon(struct call *c)
 		return;
 	c->rq = NULL;
 	rq->gone = NULL;
-	if (!c->sse_ok) {
+	if (!c->sse_ok || rq->batch != NULL) {
 		reply_empty(rq, 202);
 		return;
 	}
@@ -608,13 +630,15 @@ calls_of(const char *subject)
 size_t
 calls_detached(void)
 {
+	const struct evlog *log;
 	struct call *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH (c, &calls, entry)
-		if (c->rq == NULL &&
-		    (c->log == NULL || !evlog_attached(c->log)))
+	TAILQ_FOREACH (c, &calls, entry) {
+		log = call_log(c);
+		if (log != NULL ? !evlog_attached(log) : c->rq == NULL)
 			n++;
+	}
 	return n;
 }
 
@@ -626,8 +650,9 @@ static void
 call_check(struct call *c, uint64_t now)
 {
 	const struct conf_backend *conf = &c->backend->conf;
+	struct evlog *log = call_log(c);
 
-	if (c->questions > 0 && c->log != NULL && evlog_attached(c->log))
+	if (c->questions > 0 && log != NULL && evlog_attached(log))
 		c->heard = now;
 	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
@@ -637,8 +662,8 @@ call_check(struct call *c, uint64_t now)
 		call_fail(c, "did not answer in time");
 		return;
 	}
-	if (c->log != NULL)
-		evlog_keepalive(c->log, now);
+	if (log != NULL)
+		evlog_keepalive(log, now);
 	else if (now - c->begun >= STREAM_AFTER)
 		(void)call_stream(c);
 }

@@ -650,11 +650,7 @@ request_new(struct conn *c)
 	spare = NULL;
 	if (rq == NULL && (rq = malloc(sizeof(*rq))) == NULL)
 		return NULL;
-	/* The field table is filled by the parser. */
-	memset(rq, 0, offsetof(struct request, head));
-	memset(&rq->head, 0, offsetof(struct http_head, f));
-	memset((char *)rq + offsetof(struct request, buf), 0,
-	    sizeof(*rq) - offsetof(struct request, buf));
+	memset(rq, 0, sizeof(*rq));
 	rq->conn = c;
 	strlcpy(rq->addr, c->addr, sizeof(rq->addr));
 	rq->loopback_listener = c->loopback_listener;

@@ -45,6 +45,7 @@ static int target(struct http_head *, struct span *);
 static int status_line(struct http_head *, const struct span *);
 static ssize_t fields(struct http_head *, struct input *);
 static int field(struct http_head *, const struct span *);
+static void field_keep(struct http_head *, enum http_hdr, const struct span *);
 static enum http_hdr header_of(const char *, size_t);
 static int framing(struct http_head *);
 static int content_length(struct http_head *);
@@ -104,13 +105,11 @@ http_response(struct http_head *h, const char *buf, size_t len)
 	return n;
 }
 
-/* The array of fields is left as it is: nfields says what counts. */
+/* The values are left as they are: count says which are there. */
 static void
 head_init(struct http_head *h)
 {
-	memset(h, 0, offsetof(struct http_head, f));
-	memset(h->at, 0, sizeof(h->at));
-	memset(h->count, 0, sizeof(h->count));
+	memset(h, 0, offsetof(struct http_head, value));
 	h->length = -1;
 }
 
@@ -319,7 +318,8 @@ static int
 field(struct http_head *h, const struct span *line)
 {
 	const char *p = line->p, *end = line->p + line->len;
-	struct http_field *f;
+	struct span value;
+	enum http_hdr id;
 
 	if (h->nfields == HTTP_MAX_HEADERS)
 		return 431;
@@ -328,24 +328,32 @@ field(struct http_head *h, const struct span *line)
 	/* Also a folded line, and white space before the colon. */
 	if (p == line->p || p == end || *p != ':')
 		return 400;
-	f = &h->f[h->nfields];
-	f->name.p = line->p;
-	f->name.len = (size_t)(p - line->p);
-
+	id = header_of(line->p, (size_t)(p - line->p));
 	for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
 		continue;
 	if (!text_valid(p, end))
 		return 400;
 	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
 		end--;
-	f->value.p = p;
-	f->value.len = (size_t)(end - p);
-
-	f->id = header_of(f->name.p, f->name.len);
+	value.p = p;
+	value.len = (size_t)(end - p);
 	h->nfields++;
-	if (f->id != HDR_UNKNOWN && h->count[f->id]++ == 0)
-		h->at[f->id] = (uint8_t)h->nfields;
+	if (id != HDR_UNKNOWN)
+		field_keep(h, id, &value);
 	return 0;
+}
+
+/* Two headers are lists that may come in several lines. */
+static void
+field_keep(struct http_head *h, enum http_hdr id, const struct span *value)
+{
+	if (h->count[id]++ == 0)
+		h->value[id] = *value;
+	if (id == HDR_CONNECTION) {
+		h->close |= http_has_token(value, "close");
+		h->keep |= http_has_token(value, "keep-alive");
+	} else if (id == HDR_EXPECT)
+		h->unmet |= !span_caseeq(value, "100-continue");
 }
 
 static enum http_hdr
@@ -461,16 +469,7 @@ transfer_encoding(struct http_head *h)
 static void
 connection(struct http_head *h)
 {
-	size_t i;
-	int close = 0, keep = 0;
-
-	for (i = 0; i < h->nfields; i++) {
-		if (h->f[i].id != HDR_CONNECTION)
-			continue;
-		close |= http_has_token(&h->f[i].value, "close");
-		keep |= http_has_token(&h->f[i].value, "keep-alive");
-	}
-	h->keepalive = !close && (h->minor == 1 || keep);
+	h->keepalive = !h->close && (h->minor == 1 || h->keep);
 }
 
 static int
@@ -521,14 +520,10 @@ host_valid(const struct span *v)
 static int
 expectation(struct http_head *h)
 {
-	size_t i;
-
 	if (h->minor == 0 || h->count[HDR_EXPECT] == 0)
 		return 0;
-	for (i = 0; i < h->nfields; i++)
-		if (h->f[i].id == HDR_EXPECT &&
-		    !span_caseeq(&h->f[i].value, "100-continue"))
-			return 417;
+	if (h->unmet)
+		return 417;
 	h->expect = 1;
 	return 0;
 }

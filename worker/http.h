@@ -56,12 +56,6 @@ enum http_hdr {
 	HDR_MAX,
 };
 
-struct http_field {
-	struct span name;
-	struct span value; /* without surrounding white space */
-	enum http_hdr id;
-};
-
 struct http_head {
 	/* request */
 	enum http_method method;
@@ -77,12 +71,12 @@ struct http_head {
 	int64_t length; /* Content-Length; -1 if absent */
 	int keepalive;
 	int expect; /* Expect: 100-continue */
-	size_t nfields;
-	struct http_field f[HTTP_MAX_HEADERS];
-	/* index into f plus one; 0 absent. Of a header that came twice the
-	 * first; see http_count. */
-	uint8_t at[HDR_MAX];
+	uint8_t close, keep; /* said by Connection */
+	uint8_t unmet; /* an Expect of something else */
+	uint8_t nfields;
 	uint8_t count[HDR_MAX];
+	/* Where count is not 0: the first, without white space around it. */
+	struct span value[HDR_MAX];
 };
 
 /*

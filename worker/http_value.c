@@ -15,9 +15,7 @@ static int quality(struct span);
 const struct span *
 http_get(const struct http_head *h, enum http_hdr id)
 {
-	if (h->at[id] == 0)
-		return NULL;
-	return &h->f[h->at[id] - 1].value;
+	return h->count[id] == 0 ? NULL : &h->value[id];
 }
 
 int

@@ -136,7 +136,7 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 	int n = 0;
 
 	if (rq->batch != NULL) {
-		batch_answer(rq, body, status < 500 ? len : 0);
+		batch_answer(rq, body, len);
 		return;
 	}
 
@@ -180,6 +180,10 @@ reply_error(
 {
 	struct json_buf b = {0};
 
+	if (rq->batch != NULL) {
+		batch_refuse(rq, description ? description : error);
+		return;
+	}
 	json_puts(&b, "{\"error\":");
 	json_putstr(&b, error);
 	if (description != NULL && *description != '\0') {

@@ -25,7 +25,7 @@ struct route;
 struct endpoint;
 
 struct request {
-	struct conn *conn;
+	struct conn *conn; /* NULL: a part of a batch */
 	const struct route *route;
 	const struct endpoint *endpoint; /* MCP routes: whose */
 	struct http_head head; /* spans into buf */
@@ -46,7 +46,7 @@ struct request {
 	void (*drained)(struct request *); /* a stream's backlog is gone */
 	void *ctx; /* the handler's own */
 	struct batch *batch; /* a part of it: batch.c collects the answer */
-	LIST_ENTRY(request) part;
+	TAILQ_ENTRY(request) part;
 	int asked; /* whose the resource is that it is about: */
 	uint32_t owner; /* this backend's, or 0 */
 	uint64_t waiting; /* ms: since when it waits for the catalog */

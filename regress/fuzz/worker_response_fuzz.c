@@ -37,10 +37,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (head.status < 100 || head.status > 599 ||
 	    (head.chunked && head.length != -1))
 		abort();
-	for (i = 0; i < head.nfields; i++) {
-		inside(&head.f[i].name, p, (size_t)n);
-		inside(&head.f[i].value, p, (size_t)n);
-	}
+	for (i = 0; i < HDR_MAX; i++)
+		if (http_get(&head, i) != NULL)
+			inside(http_get(&head, i), p, (size_t)n);
 	return 0;
 }
 
