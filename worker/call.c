@@ -20,6 +20,7 @@
 #include "peer.h"
 #include "policy.h"
 #include "question.h"
+#include "refusal.h"
 #include "reslink.h"
 #include "revoked.h"
 #include "soft.h"
@@ -37,6 +38,7 @@ static int call_message(void *, const char *, size_t);
 static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
 static void call_fail(struct call *, const char *);
+static void call_refused(struct call *, int);
 static void call_lost(struct call *);
 static void call_reply(struct call *, const char *, size_t);
 static int call_event(void *, const char *, size_t);
@@ -243,26 +245,46 @@ static void
 call_done(void *arg, enum up_result res, int status)
 {
 	struct call *c = arg;
-	char text[64], stale[512];
 
 	if (!c->answered && (res == UP_OK || res == UP_CLOSED) &&
 	    call_again(c) == 0)
 		return;
+	if (res == UP_STATUS && !c->answered) {
+		call_refused(c, status);
+		return;
+	}
 	c->up = NULL;
 	if (c->answered) {
 		call_finish(c);
 		return;
 	}
-	if (res == UP_STATUS && status == 404 &&
-	    c->backend->conf.stdio == INSTANCE_SESSION && c->rq != NULL) {
+	c->backend->errors++;
+	if (res == UP_CONNECT || res == UP_ADDRESS || res == UP_TLS)
+		(void)keeperc_trouble(
+		    c->backend->conf.id, 1, up_strerror(c->backend, res));
+	call_fail(
+	    c, res == UP_OK ? "gave no answer" : up_strerror(c->backend, res));
+}
+
+/* The backend did not take the call. */
+static void
+call_refused(struct call *c, int status)
+{
+	struct refusal f;
+	char text[512], stale[sizeof(c->session)];
+	uint64_t wid, id;
+
+	refusal_read(&f, c->up, status);
+	c->up = NULL;
+	if (status == 404 && c->backend->conf.stdio == INSTANCE_SESSION &&
+	    c->rq != NULL) {
 		call_lost(c);
 		return;
 	}
-	/* Where a part of the answer has come the call has run, or runs. */
-	if (res == UP_STATUS && (status == 404 || status == 400) &&
-	    *c->session != '\0' && !c->retried && c->again == NULL) {
-		/* The backend has forgotten the session (some say 400): once,
-		 * a new one. */
+	/* A session that it has forgotten: once, a new one. Where a part of the
+	 * answer has come the call has run, or runs. */
+	if (refusal_session(&f) && *c->session != '\0' && !c->retried &&
+	    c->again == NULL) {
 		c->retried = 1;
 		c->sent = 0;
 		strlcpy(stale, c->session, sizeof(stale));
@@ -270,16 +292,14 @@ call_done(void *arg, enum up_result res, int status)
 		return;
 	}
 	c->backend->errors++;
-	if (res == UP_CONNECT || res == UP_ADDRESS || res == UP_TLS)
-		(void)keeperc_trouble(
-		    c->backend->conf.id, 1, up_strerror(c->backend, res));
-	if (res == UP_STATUS) {
-		snprintf(text, sizeof(text), "answered HTTP status %d", status);
-		call_fail(c, text);
-	} else if (res == UP_OK)
-		call_fail(c, "gave no answer");
-	else
-		call_fail(c, up_strerror(c->backend, res));
+	if (f.whole && splice_readid(&f.rpc.id, &wid, &id) == 0 &&
+	    wid == worker.id && id == c->id) {
+		(void)call_answer(c, &f.rpc);
+		call_finish(c);
+		return;
+	}
+	refusal_say(&f, text, sizeof(text));
+	call_fail(c, text);
 }
 
 /* The child that this session had for itself is gone, and with it whatever it

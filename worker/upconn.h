@@ -14,7 +14,7 @@
 #define UP_DRAIN_TIME 2000 /* ms for the rest of what nobody waits for */
 
 enum up_state { UP_CONNECTING, UP_HEAD, UP_BODY, UP_DRAIN, UP_IDLE };
-enum up_kind { KIND_JSON, KIND_SSE, KIND_DROP };
+enum up_kind { KIND_JSON, KIND_SSE, KIND_REFUSAL, KIND_DROP };
 
 struct upreq {
 	TAILQ_ENTRY(upreq) entry; /* while it is dialed */
@@ -33,6 +33,8 @@ struct upreq {
 	char last[256]; /* id of the last event */
 	unsigned int retry; /* ms the backend asked for */
 	int status;
+	char *refusal; /* the body that came with an error */
+	size_t refusallen;
 	int batches; /* arrays of messages may come */
 	int drop; /* whatever the body of the answer is */
 	/* Told the data of endpoint events, or NULL (2024-11-05). */
@@ -49,7 +51,7 @@ struct upconn {
 	enum up_state state;
 	enum up_kind kind;
 	uint64_t deadline; /* ms: connect, drain, idle; 0 none */
-	char *in; /* an unfinished head, or a JSON body */
+	char *in; /* an unfinished head, a JSON body or a refusal */
 	size_t inlen, incap;
 	struct http_chunk chunk;
 	struct sse sse;

@@ -11,10 +11,13 @@
 #include "rpc.h"
 #include "upconn.h"
 
-#define READ_SIZE   (64 * 1024)
-#define MAX_INTERIM 8 /* 1xx answers before the real one */
+#define READ_SIZE    (64 * 1024)
+#define MAX_INTERIM  8 /* 1xx answers before the real one */
+#define MAX_REFUSAL  (8 * 1024) /* bytes of the body of an error */
+#define REFUSAL_TIME 500 /* ms for it */
 
 static int up_head(struct upconn *, char *, size_t);
+static void up_refusal(struct upconn *);
 static int up_kind(struct upconn *, const struct http_head *);
 static void up_body(struct upconn *, char *, size_t);
 static int up_content(struct upconn *, const char *, size_t);
@@ -99,7 +102,6 @@ static int
 up_head(struct upconn *c, char *p, size_t len)
 {
 	static struct http_head h;
-	struct upreq *r;
 	const struct span *v;
 	ssize_t n;
 	size_t i;
@@ -139,13 +141,7 @@ up_head(struct upconn *c, char *p, size_t len)
 	}
 	c->state = UP_BODY;
 	if (h.status > 299 && c->req != NULL) {
-		/* Its body says nothing that is needed, and may never end. */
-		r = c->req;
-		c->req = NULL;
-		c->state = UP_DRAIN;
-		c->deadline = mono_msec() + UP_DRAIN_TIME;
-		c->kind = KIND_DROP;
-		up_over(r, UP_OK);
+		up_refusal(c);
 		return n;
 	}
 	if (up_kind(c, &h) == -1) {
@@ -153,6 +149,24 @@ up_head(struct upconn *c, char *p, size_t len)
 		return -1;
 	}
 	return n;
+}
+
+/* The body may say why, and may never end. That of 404 says nothing more. */
+static void
+up_refusal(struct upconn *c)
+{
+	struct upreq *r = c->req;
+
+	if (r->status != 404) {
+		c->kind = KIND_REFUSAL;
+		c->deadline = mono_msec() + REFUSAL_TIME;
+		return;
+	}
+	c->req = NULL;
+	c->state = UP_DRAIN;
+	c->deadline = mono_msec() + UP_DRAIN_TIME;
+	c->kind = KIND_DROP;
+	up_over(r, UP_OK);
 }
 
 /* What to do with the body. */
@@ -163,7 +177,7 @@ up_kind(struct upconn *c, const struct http_head *h)
 	size_t n;
 
 	c->kind = KIND_DROP;
-	if (h->status > 299 || h->status == 202 || h->status == 204 ||
+	if (h->status == 202 || h->status == 204 ||
 	    (c->req != NULL && c->req->drop))
 		return 0;
 	if (v == NULL)
@@ -232,6 +246,10 @@ up_content(struct upconn *c, const char *p, size_t len)
 		if (c->inlen + len > up_body_max)
 			return -1;
 		return up_append(c, p, len);
+	case KIND_REFUSAL:
+		if (c->inlen + len > MAX_REFUSAL)
+			return -1;
+		return up_append(c, p, len);
 	case KIND_SSE:
 		return sse_feed(&c->sse, p, len, up_event, c) == -1 ? -1 : 0;
 	default:
@@ -295,8 +313,13 @@ up_end(struct upconn *c)
 
 	up_remember(c);
 	c->req = NULL;
-	/* A body that held no answer: who knows what comes next. */
-	if (r != NULL && c->kind != KIND_DROP)
+	if (r != NULL && c->kind == KIND_REFUSAL) {
+		r->refusal = c->in;
+		r->refusallen = c->inlen;
+		c->in = NULL;
+		c->inlen = c->incap = 0;
+	} else if (r != NULL && c->kind != KIND_DROP)
+		/* It held no answer: who knows what comes next. */
 		c->keep = 0;
 	if (c->kind == KIND_SSE)
 		sse_free(&c->sse);
@@ -315,6 +338,10 @@ up_eof(struct upconn *c)
 	int whole;
 
 	whole = c->state == UP_BODY && !c->chunked && c->left == -1;
+	if (whole && c->kind == KIND_REFUSAL) {
+		up_end(c);
+		return;
+	}
 	if (whole && c->kind == KIND_JSON) {
 		c->busy = 1;
 		up_message(c, c->in, c->inlen);

@@ -266,9 +266,11 @@ up_refused(struct upconn *c)
 void
 up_over(struct upreq *r, enum up_result res)
 {
-	if (res == UP_OK && (r->status < 200 || r->status > 299))
+	/* Whatever has become of the body of a refusal. */
+	if (r->status > 299 || (res == UP_OK && r->status < 200))
 		res = UP_STATUS;
 	r->ops->done(r->arg, res, r->status);
+	free(r->refusal);
 	freezero(r->head, r->headlen);
 	free(r);
 }
@@ -375,6 +377,13 @@ upreq_last(const struct upreq *r, unsigned int *retry)
 	return r->last;
 }
 
+const char *
+upreq_refusal(const struct upreq *r, size_t *len)
+{
+	*len = r->refusallen;
+	return r->refusal;
+}
+
 void
 upreq_pause(struct upreq *r)
 {
@@ -406,7 +415,7 @@ upstream_tick(void)
 		if (c->state == UP_CONNECTING && c->req != NULL)
 			up_next(c);
 		else
-			up_free(c);
+			up_finish(c, UP_CLOSED);
 	}
 }
 

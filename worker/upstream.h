@@ -55,6 +55,9 @@ const char *upreq_session(const struct upreq *);
 /* In done: the id of the last event of a stream ("" if it had none) and after
  * how many ms to come back for what follows it. */
 const char *upreq_last(const struct upreq *, unsigned int *retry);
+/* In done(UP_STATUS): the body, unless it was too large or did not come; NULL
+ * then. */
+const char *upreq_refusal(const struct upreq *, size_t *len);
 /* Stops and goes on reading the answer. */
 void upreq_pause(struct upreq *);
 void upreq_resume(struct upreq *);

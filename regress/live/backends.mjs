@@ -4,11 +4,11 @@
 import { readdirSync } from 'node:fs';
 import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
-import { Mcp } from './lib/mcp.mjs';
+import { Mcp, messages } from './lib/mcp.mjs';
 import { Pins } from './lib/pin.mjs';
 import { Peer, answer, asked } from './lib/sse.mjs';
 import { Talker } from './lib/talker.mjs';
-import { Liar, event, good, http, json, sse } from './fixture/liar.mjs';
+import { Liar, event, good, http, json, sse, text } from './fixture/liar.mjs';
 
 const tool = (name, extra) => ({ name, inputSchema: { type: 'object' },
     ...extra });
@@ -423,6 +423,60 @@ async function noEnd({ gw }) {
 	})));
 }
 
+// ---- what is said with an error ----
+
+// name: [status, body, type, what the client must see, POSTs of the call]
+const ours = (code, message, data) => (x) => JSON.stringify({ jsonrpc: '2.0',
+    id: x.id, error: { code, message, data } });
+const long = 'é'.repeat(1000);
+const refusals = {
+	'no-id': ['400 Bad Request', () => JSON.stringify({ jsonrpc: '2.0',
+	    id: null, error: { code: -32000, message: 'Quota of 5 is used up' } }),
+	'application/json', 'answered HTTP status 400: Quota of 5 is used up.', 1],
+	'ours': ['422 Unprocessable', ours(-32042, 'No such unit', { unit: 7 }),
+	    'application/json', { code: -32042, message: 'No such unit',
+		data: { unit: 7 } }, 1],
+	'foreign': ['403 Forbidden', () => ours(-32000, 'Not you')({ id: '1.1' }),
+	    'application/json', 'answered HTTP status 403: Not you.', 1],
+	'plain': ['500 Internal Server Error', () => 'at /usr/lib/x.js:1',
+	    'text/plain', 'answered HTTP status 500.', 1],
+	'result': ['503 Unavailable', (x) => json(x.id, text('all is well')),
+	    'application/json', 'answered HTTP status 503.', 1],
+	'cut': ['400 Bad Request', () => ours(-32000, long)({ id: 1 }),
+	    'application/json', /^answered HTTP status 400: é{200,250}\.$/, 1],
+	'large': ['400 Bad Request', (x) => ours(-32000, long.repeat(10))(x),
+	    'application/json', 'answered HTTP status 400.', 2],
+	'says-session': ['400 Bad Request', () => 'No valid SESSION id',
+	    'text/plain', 'answered HTTP status 400.', 2],
+	'says-nothing': ['400 Bad Request', () => '', 'text/plain',
+	    'answered HTTP status 400.', 2],
+};
+
+async function refused({ gw, back }) {
+	await up(gw, 'refuser');
+	for (const [name, [, , , want, posts]] of Object.entries(refusals))
+		await test(`said with an error: ${name}`, async () => {
+			const mcp = await new Mcp(gw.url).open();
+			const id = mcp.next++;
+			const [m] = messages(await mcp.send({ jsonrpc: '2.0', id,
+			    method: 'tools/call', params: {
+				name: `refuser_${name}`, arguments: {} } }));
+			same(m.id, id, 'id');
+			if (want.code !== undefined)
+				same(m.error, want, 'error');
+			else {
+				ok(m.result?.isError, JSON.stringify(m));
+				const why = m.result.content[0].text.replace(
+				    'The server "refuser" ', '');
+				ok(want instanceof RegExp ? want.test(why) :
+				    why === want, why);
+			}
+			same(back.refuser.seen.filter((s) =>
+			    s.message?.params?.name === name).length, posts,
+			    'POSTs of the call');
+		});
+}
+
 // ---- a large answer for the other worker ----
 
 async function relayed({ gw, pins, workers }) {
@@ -495,6 +549,13 @@ async function many() {
 			const fn = endless[x.message.params.name];
 			return fn ? fn(x) : x.liar._tools_call(x);
 		} } }),
+		refuser: await Liar.start({
+			tools: Object.keys(refusals).map((name) => tool(name)),
+			on: { 'tools/call': (x) => {
+				const [status, body, type] =
+				    refusals[x.message.params.name];
+				return http(body(x), { status, type });
+			} } }),
 	};
 	const talker = await Talker.start();
 	const gw = await Gateway.make({ config: {
@@ -520,6 +581,7 @@ async function many() {
 		    () => relayed(x)),
 	]);
 	await noEnd(x);
+	await refused(x);
 	await stopped('backends', gw);
 }
 
