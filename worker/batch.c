@@ -43,7 +43,7 @@ static void batch_send(struct batch *);
 static void batch_settle(struct batch *);
 static void batch_array(struct batch *);
 
-static const struct evlog_ops log_ops = {batch_left, batch_drained, NULL};
+static const struct evlog_ops log_ops = {batch_left, batch_drained, NULL, NULL};
 
 int
 batch_is(const struct request *rq)

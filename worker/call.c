@@ -44,6 +44,7 @@ static void call_reply(struct call *, const char *, size_t);
 static int call_event(void *, const char *, size_t);
 static void call_gone(struct request *);
 static void call_left(void *);
+static void call_missed(void *);
 static void call_drained(void *);
 static int call_again(struct call *);
 static void call_resume(evutil_socket_t, short, void *);
@@ -58,7 +59,8 @@ static void call_part_drained(struct request *);
 static void call_check(struct call *, uint64_t);
 
 static const struct upreq_ops ops = {call_message, call_done};
-static const struct evlog_ops log_ops = {call_left, call_drained, NULL};
+static const struct evlog_ops log_ops = {
+    call_left, call_drained, NULL, call_missed};
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static uint64_t next_id;
 static size_t ncalls;
@@ -451,6 +453,15 @@ call_left(void *arg)
 	c->heard = mono_msec();
 	if (c->up != NULL)
 		upreq_resume(c->up);
+}
+
+/* It may have been a question, which nobody would ever answer. */
+static void
+call_missed(void *arg)
+{
+	struct call *c = arg;
+
+	questions_end(&c->asker);
 }
 
 /*

@@ -118,6 +118,7 @@ evlog_keep(struct evlog *l, const char *json, size_t len)
 {
 	struct event_line *e;
 	size_t i;
+	int missed;
 
 	if ((e = malloc(sizeof(*e) + len + 128)) == NULL)
 		return -1;
@@ -138,10 +139,13 @@ evlog_keep(struct evlog *l, const char *json, size_t len)
 	total += e->len;
 	while (l->nevents > MAX_EVENTS ||
 	       (l->bytes > MAX_BYTES && l->nevents > 1)) {
+		missed = TAILQ_FIRST(&l->events)->seq > l->sent;
 		/* A client so far behind has lost events: it starts anew. */
-		if (l->rq != NULL && TAILQ_FIRST(&l->events)->seq > l->sent)
+		if (l->rq != NULL && missed)
 			evlog_cut(l);
 		evlog_drop(l);
+		if (missed && l->ops != NULL && l->ops->missed != NULL)
+			l->ops->missed(l->arg);
 	}
 	return 0;
 }
@@ -328,8 +332,10 @@ int
 evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
     struct request *rq)
 {
+	const struct event_line *first;
 	struct request *old;
 	struct evlog *l;
+	int lost;
 
 	if ((l = evlog_find(nonce, stream)) == NULL)
 		return -1;
@@ -339,12 +345,14 @@ evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
 		old->drained = NULL;
 		reply_end(old);
 	}
+	first = TAILQ_FIRST(&l->events);
+	lost = first != NULL && first->seq > seq + 1;
 	evlog_bind(l, rq);
 	l->sent = seq;
 	if (l->ended != 0)
 		evlog_done(l);
 	else if (evlog_flush(l) == 0 && l->ops->back != NULL)
-		l->ops->back(l->arg);
+		l->ops->back(l->arg, lost);
 	return 0;
 }
 

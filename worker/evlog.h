@@ -18,7 +18,10 @@ struct evlog;
 struct evlog_ops {
 	void (*gone)(void *); /* the connection is lost, or too slow */
 	void (*drained)(void *); /* it takes more now */
-	void (*back)(void *); /* a client is attached again */
+	/* A client is attached again; lost: what it has missed is not all there
+	 * any more. */
+	void (*back)(void *, int lost);
+	void (*missed)(void *); /* an event went that nobody has been sent */
 };
 
 /* A new stream of a session; NULL when memory is out. */

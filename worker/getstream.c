@@ -54,13 +54,16 @@ static struct getstream *stream_find(const uint8_t *);
 static void stream_end(struct getstream *);
 static void stream_claim(const struct getstream *);
 static void stream_gone(void *);
-static void stream_back(void *);
+static void stream_back(void *, int);
+static void stream_anew(struct getstream *);
+static void stream_tell(struct getstream *);
+static void stream_updated(struct getstream *, const char *);
 static void feed_message(void *, const char *, size_t);
 static void feed_stop(struct feed *);
 static int feed_ask(void *, const char *, size_t);
 static void lists_digest(struct getstream *, uint8_t[][DIGEST_LEN]);
 
-static const struct evlog_ops log_ops = {stream_gone, NULL, stream_back};
+static const struct evlog_ops log_ops = {stream_gone, NULL, stream_back, NULL};
 static LIST_HEAD(, getstream) streams = LIST_HEAD_INITIALIZER(streams);
 
 static const char *const notes[] = {"tools", "prompts", "resources"};
@@ -107,6 +110,8 @@ getstream_begin(
 	evlog_attach(g->log, rq);
 	lists_digest(g, g->before);
 	stream_claim(g);
+	if (last != NULL)
+		stream_anew(g);
 }
 
 static void
@@ -139,12 +144,54 @@ stream_gone(void *arg)
 }
 
 static void
-stream_back(void *arg)
+stream_back(void *arg, int lost)
 {
 	struct getstream *g = arg;
 
 	g->gone = 0;
 	stream_claim(g);
+	if (lost)
+		stream_anew(g);
+}
+
+/* The client has missed what is not known any more: it looks again at all that
+ * may have changed. */
+static void
+stream_anew(struct getstream *g)
+{
+	struct view *v = view_get(g->endpoint, g->class);
+	uint32_t caps = v == NULL ? ~0u : view_caps(v);
+	struct k_session s;
+	size_t i, j;
+
+	g->changed |= 1 << CAT_TOOLS;
+	if (caps & CAP_PROMPTS)
+		g->changed |= 1 << CAT_PROMPTS;
+	if (caps & CAP_RESOURCES)
+		g->changed |= 1 << CAT_RESOURCES;
+	stream_tell(g);
+	for (i = 0; i < g->endpoint->nbackend; i++) {
+		memset(&s, 0, sizeof(s));
+		soft_fill(g->nonce, g->endpoint->backend[i]->conf.id, &s);
+		for (j = 0; j < s.uris.n; j++)
+			stream_updated(g, s.uris.v[j]);
+		free(s.uris.v);
+	}
+}
+
+static void
+stream_updated(struct getstream *g, const char *uri)
+{
+	struct json_buf b = {0};
+
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
+		      "\"notifications/resources/updated\","
+		      "\"params\":{\"uri\":");
+	json_putstr(&b, uri);
+	json_puts(&b, "}}");
+	if (!b.err)
+		(void)evlog_send(g->log, b.p, b.len);
+	json_buf_free(&b);
 }
 
 static void
@@ -320,28 +367,34 @@ getstreams_after(void)
 	}
 }
 
+static void
+stream_tell(struct getstream *g)
+{
+	struct json_buf b = {0};
+	size_t k;
+
+	for (k = 0; k < sizeof(notes) / sizeof(notes[0]); k++) {
+		if (!(g->changed & 1 << k))
+			continue;
+		b.len = 0;
+		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
+			      "\"notifications/");
+		json_puts(&b, notes[k]);
+		json_puts(&b, "/list_changed\"}");
+		if (!b.err)
+			(void)evlog_send(g->log, b.p, b.len);
+	}
+	g->changed = 0;
+	json_buf_free(&b);
+}
+
 void
 getstreams_tell(void)
 {
 	struct getstream *g;
-	struct json_buf b = {0};
-	size_t k;
 
-	LIST_FOREACH (g, &streams, entry) {
-		for (k = 0; k < sizeof(notes) / sizeof(notes[0]); k++) {
-			if (!(g->changed & 1 << k))
-				continue;
-			b.len = 0;
-			json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
-				      "\"notifications/");
-			json_puts(&b, notes[k]);
-			json_puts(&b, "/list_changed\"}");
-			if (!b.err)
-				(void)evlog_send(g->log, b.p, b.len);
-		}
-		g->changed = 0;
-	}
-	json_buf_free(&b);
+	LIST_FOREACH (g, &streams, entry)
+		stream_tell(g);
 }
 
 /* ---- ends ---- */

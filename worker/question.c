@@ -200,6 +200,7 @@ question_cancelled(const struct asker *a, const struct rpc *r)
 {
 	const struct json_span *id = rpc_param(r, "requestId");
 	struct json_buf b = {0}, text = {0};
+	const struct asker *whose;
 	struct question *q;
 	char ours[48];
 
@@ -215,11 +216,13 @@ question_cancelled(const struct asker *a, const struct rpc *r)
 	splice_id(ours, q->id);
 	json_putstr(&text, ours);
 	splice_note(&b, r, "requestId", text.p, text.len);
+	whose = q->asker;
+	/* Before it is said: that may end all questions. */
+	question_free(q);
 	if (!b.err && !text.err)
-		(void)q->asker->send(q->asker->arg, b.p, b.len);
+		(void)whose->send(whose->arg, b.p, b.len);
 	json_buf_free(&text);
 	json_buf_free(&b);
-	question_free(q);
 }
 
 /* To the worker whose question it is, by the id of ours in the message. */

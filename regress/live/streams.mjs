@@ -223,6 +223,78 @@ async function resumePost(x, there, wait) {
 	    p.params.progressToken === 'tok'), 'the client\'s own token');
 }
 
+const changes = (g) => g.messages.filter((m) => m.id === undefined &&
+    m.method !== LOG).map((m) => m.params?.uri ?? m.method).sort();
+const anew = ['notifications/resources/list_changed',
+    'notifications/tools/list_changed', 'talk://one'];
+
+// More events than are kept: the client gets those that are left, and hears
+// that it has to look again.
+async function gap(x, there) {
+	const s = await streaming(x, x.a);
+	await (await s.peer.ask('resources/subscribe', { uri: 'talk://one' },
+	    { worker: x.b })).end();
+	await say(x, s.up, 'first');
+	await s.g.next(note(LOG));
+	const { last } = s.g;
+	s.g.close();
+	await sleep(200);
+	for (let i = 0; i < 300; i++)
+		await say(x, s.up, `n${i}`);
+	await sleep(300);
+	const g = await s.peer.get({ worker: there, last });
+	await g.next((m) => m.params?.uri === 'talk://one');
+	const got = lines(g);
+	ok(got.length >= 250 && got.length < 300, `${got.length} lines`);
+	same(got, Array.from({ length: got.length }, (_, i) =>
+	    `n${300 - got.length + i}`), 'lines');
+	same(changes(g), anew, 'what it hears of');
+	await say(x, s.up, 'on');
+	await g.next((m) => m.params?.data === 'on');
+	g.close();
+}
+
+// A stream of a worker that is not there any more, and one that never was.
+async function noStream(x) {
+	const s = await session(x);
+	await (await s.peer.ask('resources/subscribe', { uri: 'talk://one' }))
+	    .end();
+	for (const last of ['1.1.1', 'what']) {
+		const { g } = await streaming(x, x.b, s, { last });
+		await g.next((m) => m.params?.uri === 'talk://one');
+		same(changes(g), anew, last);
+		g.close();
+	}
+	const { g } = await streaming(x, x.b, s);
+	await say(x, s.up, 'mark');
+	await g.next(note(LOG));
+	same(changes(g), [], 'without Last-Event-ID');
+	g.close();
+}
+
+// A question that has gone from the log before the client came back is refused:
+// the call does not wait for it.
+async function drowned(x) {
+	const { peer } = await session(x);
+	const nonce = fresh('drown');
+	const c = await peer.start('talk_drown', { nonce, n: 400 },
+	    { worker: x.a, token: 'tok' });
+	await until('a step', () => steps(c).length === 1);
+	const { last } = c;
+	c.close();
+	await sleep(200);
+	x.talker.held.get(nonce)();
+	await sleep(1000);
+	const g = await peer.get({ worker: x.b, last });
+	const m = await g.next(answer(c.rpcId), 'the answer');
+	ok(JSON.parse(m.result.content[0].text).got.refused,
+	    m.result.content[0].text);
+	const got = steps(g);
+	same(got, Array.from({ length: got.length }, (_, i) =>
+	    `${nonce}#${401 - got.length + i}`), 'steps');
+	ok(got.length >= 250 && g.messages.length === got.length + 1, 'messages');
+}
+
 async function priming(x) {
 	for (const [version, primed] of [['2025-11-25', true],
 	    ['2025-06-18', false], ['2025-03-26', false]]) {
@@ -488,6 +560,11 @@ run('streams', async () => {
 	}
 	await test('RESUME a stream that was replaced', () =>
 	    resumeReplaced(x));
+	for (const where of ['a', 'b'])
+		await test(`RESUME with a gap, worker ${where}`, () =>
+		    gap(x, x[where]));
+	await test('RESUME a stream that is not there', () => noStream(x));
+	await test('RESUME a question that has gone', () => drowned(x));
 	await test('RESUME priming events from 2025-11-25 on', () => priming(x));
 	for (const mode of Object.keys(questions))
 		await test(`ASK in a call, answered elsewhere: ${mode}`, () =>

@@ -262,6 +262,18 @@ export class Talker {
 			    { signal: off.signal }).catch(() => 'taken back');
 			return text(JSON.stringify({ nonce, got }));
 		},
+		// Says something, waits until held.get(nonce) is called, asks, and
+		// says n things more.
+		drown: async ({ nonce, n }, x) => {
+			await this.#progress(x, 0, n, `${nonce}#0`);
+			await new Promise((go) => this.held.set(nonce, go));
+			const [make, schema] = questions.form;
+			const got = x.sendRequest(make(nonce), schema)
+			    .catch((e) => ({ refused: e.message }));
+			for (let i = 1; i <= n; i++)
+				await this.#progress(x, i, n, `${nonce}#${i}`);
+			return text(JSON.stringify({ nonce, got: await got }));
+		},
 		// Returns after ms unless it is cancelled.
 		wait: ({ nonce, ms = 60_000 }, x) => new Promise((done) => {
 			const timer = setTimeout(() => done(text(nonce)), ms);
