@@ -18,6 +18,7 @@
 
 #include <event2/event.h>
 
+#include "cgroup.h"
 #include "compat.h"
 #include "imsg.h"
 #include "log.h"
@@ -25,11 +26,12 @@
 #include "peer.h"
 
 #define STOP_TIME    2 /* s from SIGTERM to SIGKILL at the end of all */
+#define LEFT_TIME    50000 /* us until who has been killed is looked for */
 #define CHILDREN_MAX 2000
 
 struct kid {
 	LIST_ENTRY(kid) entry;
-	pid_t pid; /* of its nanny */
+	pid_t pid; /* of its nanny; 0: reaped */
 	uint64_t child; /* runner's number */
 };
 
@@ -37,15 +39,17 @@ static const struct conf_be *backend_of(uint32_t);
 static int make_dir(const char *, const struct m_exec *, char **);
 static int make_dirs(const struct conf_be *, char **);
 static int write_exec(const struct m_exec *);
-static pid_t spawn(const struct conf_be *, int *, int *, char **);
+static pid_t spawn(const struct conf_be *, uint64_t, int *, int *, char **);
 static void nanny(int, int, int) __attribute__((noreturn));
 static void tell_exit(uint64_t, int, const char *);
 static int give(struct peer *, uint32_t, const struct m_child *, int);
+static void forget(struct kid *);
+static void on_left(evutil_socket_t, short, void *);
 static void on_stop(evutil_socket_t, short, void *);
 
 static LIST_HEAD(, kid) kids = LIST_HEAD_INITIALIZER(kids);
 static unsigned int nkids;
-static struct event *stop_timer;
+static struct event *stop_timer, *left_timer;
 
 static const struct conf_be *
 backend_of(uint32_t id)
@@ -166,7 +170,7 @@ nanny(int io, int err, int exec)
 
 /* -1 and *err; else *io and *log are runner's ends. */
 static pid_t
-spawn(const struct conf_be *be, int *io, int *log, char **err)
+spawn(const struct conf_be *be, uint64_t child, int *io, int *log, char **err)
 {
 	int a[2] = {-1, -1}, b[2] = {-1, -1}, exec = -1;
 	struct m_exec x = be->child.x;
@@ -177,7 +181,7 @@ spawn(const struct conf_be *be, int *io, int *log, char **err)
 		x.processes = (x.processes + 1) * be->child.s.max_instances;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) == -1 ||
-	    (exec = write_exec(&x)) == -1 || (pid = fork()) == -1)
+	    (exec = write_exec(&x)) == -1 || (pid = cgroup_fork(child)) == -1)
 		xasprintf(err, "%s", strerror(errno));
 	if (pid == 0)
 		nanny(a[1], b[1], exec);
@@ -228,7 +232,7 @@ spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 		return;
 	}
 	if (make_dirs(be, &err) == -1 ||
-	    (pid = spawn(be, &io, &log, &err)) == -1) {
+	    (pid = spawn(be, m->child, &io, &log, &err)) == -1) {
 		log_warnx("backend %s: %s", be->b.name, err);
 		tell_exit(m->child, 0, err);
 		free(err);
@@ -274,7 +278,7 @@ spawn_kill(struct peer *p, uint32_t id, void *msg, int fd)
 
 	(void)p, (void)id, (void)fd;
 	LIST_FOREACH (k, &kids, entry)
-		if (k->child == m->child)
+		if (k->child == m->child && k->pid != 0)
 			(void)kill(k->pid, m->hard ? SIGUSR1 : SIGTERM);
 }
 
@@ -288,12 +292,41 @@ spawn_reaped(pid_t pid, int status)
 			break;
 	if (k == NULL)
 		return;
+	tell_exit(k->child, status, "");
+	k->pid = 0;
+	forget(k);
+}
+
+/* Nanny has ended its tree, unless it was killed itself. */
+static void
+forget(struct kid *k)
+{
+	struct timeval tv = {0, LEFT_TIME};
+
+	if (cgroup_end(k->child) == -1) {
+		if (left_timer == NULL)
+			left_timer = evtimer_new(master.base, on_left, NULL);
+		if (left_timer != NULL && event_add(left_timer, &tv) == 0)
+			return;
+	}
 	LIST_REMOVE(k, entry);
 	nkids--;
-	tell_exit(k->child, status, "");
 	free(k);
 	if (nkids == 0)
 		gen_children_gone();
+}
+
+static void
+on_left(evutil_socket_t fd, short what, void *arg)
+{
+	struct kid *k, *next;
+
+	(void)fd, (void)what, (void)arg;
+	for (k = LIST_FIRST(&kids); k != NULL; k = next) {
+		next = LIST_NEXT(k, entry);
+		if (k->pid == 0)
+			forget(k);
+	}
 }
 
 void
@@ -302,7 +335,8 @@ spawn_end_all(void)
 	const struct kid *k;
 
 	LIST_FOREACH (k, &kids, entry)
-		(void)kill(k->pid, SIGUSR1);
+		if (k->pid != 0)
+			(void)kill(k->pid, SIGUSR1);
 }
 
 void
@@ -314,7 +348,8 @@ spawn_stop(void)
 	if (stop_timer != NULL)
 		return;
 	LIST_FOREACH (k, &kids, entry)
-		(void)kill(k->pid, SIGTERM);
+		if (k->pid != 0)
+			(void)kill(k->pid, SIGTERM);
 	stop_timer = evtimer_new(master.base, on_stop, NULL);
 	if (stop_timer == NULL || event_add(stop_timer, &tv) == -1)
 		spawn_end_all();

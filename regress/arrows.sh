@@ -46,6 +46,7 @@ linux/seccomp.h       common/sandbox.c common/sandbox_gate.c
 linux/landlock.h      common/sandbox.c
 linux/filter.h        common/sandbox.c
 linux/audit.h         common/sandbox.c
+linux/sched.h         common/cgroup.c
 event.h               -
 event2/event_struct.h worker/stream.h
 event2/event.h        common/peer.c
@@ -70,7 +71,7 @@ poll.h pwd.h sched.h signal.h stdarg.h stddef.h stdint.h stdio.h stdlib.h
 string.h strings.h sys/epoll.h sys/ioctl.h sys/mman.h sys/prctl.h sys/queue.h
 sys/random.h sys/resource.h sys/shm.h sys/signalfd.h sys/socket.h sys/stat.h
 sys/statvfs.h sys/syscall.h sys/time.h sys/types.h sys/uio.h sys/un.h
-sys/wait.h syslog.h termios.h time.h unistd.h"
+sys/wait.h sys/xattr.h syslog.h termios.h time.h unistd.h"
 
 # "file header" of every include; what stands in quotes and is in the same
 # folder or in common/ is ours, and not listed.

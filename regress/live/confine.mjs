@@ -1,10 +1,10 @@
 // ARG-1, ARG-3, ARG-7: what a stdio child can not be made to run, and what it
 // can not do, as the real servers meet it. The rest of these rows is in
 // stdio.mjs.
-import { chmodSync, chownSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { freePort, later, ok, root, run, same, test, until } from
+import { freePort, later, ok, root, run, running, same, test, until } from
     './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
@@ -101,6 +101,48 @@ async function control(gw, mcp, mode) {
 	});
 }
 
+// Where our control group may be divided: each child and its nanny are in one
+// of their own, so that nothing survives a nanny which is killed, and no group
+// is left. What gives the names of the groups of a gateway.
+async function groups(gw, mcp) {
+	const mount = readFileSync('/proc/self/mountinfo', 'utf8')
+	    .match(/^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m)?.[1];
+	const own = readFileSync('/proc/self/cgroup', 'utf8')
+	    .match(/^0::(.*)$/m)?.[1];
+	if (mount === undefined || own !== '/') {
+		console.log('# control groups: none, or not ours to divide');
+		return () => [];
+	}
+	const ours = () => readdirSync(mount).filter((n) =>
+	    n.startsWith(`mcpgwd-${gw.child.pid}-`));
+	const members = (n) => readFileSync(`${mount}/${n}/cgroup.procs`, 'utf8')
+	    .trim().split('\n').map(Number);
+	await test('ARG-6 what a killed nanny leaves goes with its group',
+	    async () => {
+		const nannies = gw.processes().filter((p) =>
+		    p.args[0] === 'nanny').map((p) => p.pid);
+		same(ours().flatMap((n) => members(n).filter((p) =>
+		    nannies.includes(p))).sort(), nannies.sort(), 'nannies');
+		const was = Number(await say(mcp, 'any_pid'));
+		const all = () => members(ours().find((n) =>
+		    members(n).includes(was)));
+		const alone = all();
+		await say(mcp, 'any_daemon');
+		await until('its daemons', () => all().length >= alone.length + 3);
+		const tree = all();
+		const [nanny] = tree.filter((p) => nannies.includes(p));
+		process.kill(nanny, 'SIGKILL');
+		await until('all of its tree to go', () =>
+		    !tree.some(running), 5000);
+		await until('another child', async () => {
+			const r = await mcp.tool('any_pid');
+			return !r.isError && Number(r.content[0].text) !== was;
+		}, 15_000, 100);
+		same(ours().length, nannies.length, 'groups');
+	});
+	return ours;
+}
+
 // Neither the messages between processes nor a client can name a program.
 async function literal(mcp, mode) {
 	await test(`ARG-3 nothing is put into arguments (${mode})`, async () => {
@@ -172,12 +214,18 @@ run('confine', async () => {
 			}
 			return mcp.workers.size === 2;
 		});
+		let left = () => [];
 		await literal(mcp, mode);
 		await control(gw, mcp, mode);
 		await network(mcp, port, mode);
-		if (mode === 'root')
+		if (mode === 'root') {
 			await processes(mcp);
+			left = await groups(gw, mcp);
+		}
 		await test(`nothing is left after SIGTERM (${mode})`,
-		    () => gw.stop());
+		    async () => {
+			await gw.stop();
+			same(left(), [], 'control groups');
+		});
 	}
 });
