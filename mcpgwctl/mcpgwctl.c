@@ -31,25 +31,26 @@ struct verb {
 	int minargs, maxargs;
 	int table; /* answers with rows */
 	const char *args; /* for usage */
+	enum ctl_verb also; /* asked for more about each row; 0: none */
 };
 static const struct verb verbs[] = {
-    {{"status", NULL}, CTL_STATUS, 0, 0, 1, ""},
-    {{"reload", NULL}, CTL_RELOAD, 0, 0, 0, ""},
-    {{"show", "backends"}, CTL_SHOW_BACKENDS, 0, 0, 1, ""},
-    {{"show", "tools"}, CTL_SHOW_TOOLS, 0, 1, 1, " [backend]"},
-    {{"show", "workers"}, CTL_SHOW_WORKERS, 0, 0, 1, ""},
-    {{"show", "sessions"}, CTL_SHOW_SESSIONS, 0, 1, 1, " [backend]"},
-    {{"show", "clients"}, CTL_SHOW_CLIENTS, 0, 1, 1, " [client]"},
-    {{"show", "tokens"}, CTL_SHOW_TOKENS, 0, 1, 1, " [client | user]"},
-    {{"show", "children"}, CTL_SHOW_CHILDREN, 0, 1, 1, " [backend]"},
-    {{"show", "log"}, CTL_SHOW_LOG, 1, 1, 1, " backend"},
-    {{"backend", "restart"}, CTL_BACKEND_RESTART, 1, 1, 0, " backend"},
-    {{"backend", "stop"}, CTL_BACKEND_STOP, 1, 1, 0, " backend"},
-    {{"backend", "start"}, CTL_BACKEND_START, 1, 1, 0, " backend"},
-    {{"user", "passwd"}, CTL_USER_PASSWD, 0, 1, 0, " [name]"},
-    {{"client", "delete"}, CTL_CLIENT_DELETE, 1, 1, 0, " client"},
-    {{"token", "revoke"}, CTL_TOKEN_REVOKE, 1, 1, 0, " grant | token | -"},
-    {{"log", "level"}, CTL_LOG_LEVEL, 1, 1, 0, " error|warn|info|debug"},
+    {{"status", NULL}, CTL_STATUS, 0, 0, 1, "", 0},
+    {{"reload", NULL}, CTL_RELOAD, 0, 0, 0, "", 0},
+    {{"show", "backends"}, CTL_SHOW_BACKENDS, 0, 0, 1, "", CTL_SHOW_CHILDREN},
+    {{"show", "tools"}, CTL_SHOW_TOOLS, 0, 1, 1, " [backend]", 0},
+    {{"show", "workers"}, CTL_SHOW_WORKERS, 0, 0, 1, "", 0},
+    {{"show", "sessions"}, CTL_SHOW_SESSIONS, 0, 1, 1, " [backend]", 0},
+    {{"show", "clients"}, CTL_SHOW_CLIENTS, 0, 1, 1, " [client]", 0},
+    {{"show", "tokens"}, CTL_SHOW_TOKENS, 0, 1, 1, " [client | user]", 0},
+    {{"show", "children"}, CTL_SHOW_CHILDREN, 0, 1, 1, " [backend]", 0},
+    {{"show", "log"}, CTL_SHOW_LOG, 1, 1, 1, " backend", 0},
+    {{"backend", "restart"}, CTL_BACKEND_RESTART, 1, 1, 0, " backend", 0},
+    {{"backend", "stop"}, CTL_BACKEND_STOP, 1, 1, 0, " backend", 0},
+    {{"backend", "start"}, CTL_BACKEND_START, 1, 1, 0, " backend", 0},
+    {{"user", "passwd"}, CTL_USER_PASSWD, 0, 1, 0, " [name]", 0},
+    {{"client", "delete"}, CTL_CLIENT_DELETE, 1, 1, 0, " client", 0},
+    {{"token", "revoke"}, CTL_TOKEN_REVOKE, 1, 1, 0, " grant | token | -", 0},
+    {{"log", "level"}, CTL_LOG_LEVEL, 1, 1, 0, " error|warn|info|debug", 0},
 };
 #define NVERBS (sizeof verbs / sizeof verbs[0])
 
@@ -289,59 +290,90 @@ send_request(struct imsgbuf *ib, struct ctl_req *req)
 	return rv == 1 ? 0 : -1;
 }
 
-/* 1: go on, 0: the last message came (*failed set), -1: broken. */
+/* 1: go on, 0: the last message came (*end set), -1: broken. */
 static int
-one_answer(
-    struct imsg *im, struct output *out, const struct verb *v, int *failed)
+one_answer(struct imsg *im, struct output *out, struct ctl_end *end)
 {
 	struct ctl_row row;
-	struct ctl_end end;
 	int rv = -1;
 
 	if (im->hdr.type == C_ROW &&
 	    wire_decode(&def_ctl_row, &row, im->data, im->datalen) == 0) {
 		rv = output_row(out, &row) == 0 ? 1 : -1;
 		wire_free(&def_ctl_row, &row);
-	} else if (im->hdr.type == C_END && wire_decode(&def_ctl_end, &end,
-						im->data, im->datalen) == 0) {
-		*failed = end.failed;
-		output_end(out, v->table, end.failed, end.message);
-		wire_free(&def_ctl_end, &end);
+	} else if (im->hdr.type == C_END &&
+		   wire_decode(&def_ctl_end, end, im->data, im->datalen) == 0)
 		rv = 0;
-	}
 	return rv;
+}
+
+/* One request and its rows. -1: there is no end. */
+static int
+ask(struct imsgbuf *ib, struct ctl_req *req, struct output *out,
+    struct ctl_end *end)
+{
+	struct imsg im;
+	struct pollfd pfd = {.fd = ib->fd, .events = POLLIN};
+	int more = 1, n;
+
+	if (send_request(ib, req) == -1)
+		return -1;
+	while (more == 1) {
+		if (poll(&pfd, 1, -1) == -1 && errno != EINTR)
+			break;
+		if ((n = imsgbuf_read(ib)) < 1)
+			break;
+		while (more == 1 && (n = imsg_get(ib, &im)) == 1) {
+			more = one_answer(&im, out, end);
+			imsg_free(&im);
+		}
+		if (n == -1)
+			break;
+	}
+	return more == 0 ? 0 : -1;
+}
+
+/* Whether the rest is known does not decide whether the command failed. */
+static void
+ask_also(struct imsgbuf *ib, enum ctl_verb verb, struct output *out,
+    struct ctl_end *end)
+{
+	struct ctl_req req;
+	struct ctl_end more;
+
+	memset(&req, 0, sizeof req);
+	req.version = PROTO_VERSION;
+	req.verb = (uint8_t)verb;
+	output_more(out);
+	if (ask(ib, &req, out, &more) == -1)
+		return;
+	if (more.failed) {
+		free(end->message);
+		end->message = xstrdup(more.message);
+	}
+	wire_free(&def_ctl_end, &more);
 }
 
 static int
 talk(int fd, struct ctl_req *req, const struct verb *v, int json)
 {
 	struct imsgbuf ib;
-	struct imsg im;
 	struct output *out;
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	int failed = 1, more = 1, n;
+	struct ctl_end end;
+	int failed = 1;
 
 	imsgbuf_init(&ib, fd);
 	out = output_new(json);
-	if (send_request(&ib, req) == -1)
-		more = -1;
-	while (more == 1) {
-		if (poll(&pfd, 1, -1) == -1 && errno != EINTR)
-			break;
-		if ((n = imsgbuf_read(&ib)) < 1)
-			break;
-		while (more == 1 && (n = imsg_get(&ib, &im)) == 1) {
-			more = one_answer(&im, out, v, &failed);
-			imsg_free(&im);
-		}
-		if (n == -1)
-			break;
-	}
-	if (more != 0) {
+	if (ask(&ib, req, out, &end) == -1)
 		fprintf(stderr,
 		    "mcpgwctl: mcpgwd ended the conversation; it listens to "
 		    "root and to the user it runs as\n");
-		failed = 1;
+	else {
+		failed = end.failed;
+		if (!failed && v->also != 0)
+			ask_also(&ib, v->also, out, &end);
+		output_end(out, v->table, failed, end.message);
+		wire_free(&def_ctl_end, &end);
 	}
 	output_free(out);
 	imsgbuf_clear(&ib);

@@ -18,6 +18,8 @@ struct output {
 	int json;
 	struct ctl_row *rows;
 	size_t n, cap;
+	size_t own; /* those before output_more */
+	int more; /* it has been called */
 };
 
 static size_t width(const char *);
@@ -26,6 +28,9 @@ static int same_names(const struct ctl_row *, const struct ctl_row *);
 static void print_line(const struct ctl_row *, int, const size_t *);
 static void print_table(const struct ctl_row *, size_t);
 static void put_value(struct json_buf *, const char *, const char *);
+static void put_members(struct json_buf *, const struct ctl_row *, uint32_t);
+static void put_children(
+    struct json_buf *, const struct output *, const struct ctl_row *);
 static void print_json(const struct output *, int, int, const char *);
 static void put_notice(struct json_buf *, size_t, const char *);
 
@@ -63,6 +68,13 @@ output_row(struct output *o, const struct ctl_row *row)
 		return -1;
 	o->n++;
 	return 0;
+}
+
+void
+output_more(struct output *o)
+{
+	o->own = o->n;
+	o->more = 1;
 }
 
 /* ---- text ---- */
@@ -195,6 +207,41 @@ put_value(struct json_buf *b, const char *name, const char *value)
 		json_putstr(b, value);
 }
 
+/* Those of a row from column `from` on. */
+static void
+put_members(struct json_buf *b, const struct ctl_row *row, uint32_t from)
+{
+	uint32_t i;
+
+	for (i = from; i < row->names.n; i++) {
+		if (i > from)
+			json_puts(b, ",");
+		json_putstr(b, heading(row->names.v[i]));
+		json_puts(b, ":");
+		put_value(b, row->names.v[i], row->values.v[i]);
+	}
+}
+
+/* The further rows that begin with the same value. */
+static void
+put_children(
+    struct json_buf *b, const struct output *o, const struct ctl_row *row)
+{
+	const struct ctl_row *r;
+	int n = 0;
+
+	for (r = o->rows + o->own; r < o->rows + o->n; r++) {
+		if (r->names.n == 0 || row->names.n == 0 ||
+		    strcmp(r->values.v[0], row->values.v[0]) != 0)
+			continue;
+		json_puts(b, n++ > 0 ? ",{" : ",\"children\":[{");
+		put_members(b, r, 1);
+		json_puts(b, "}");
+	}
+	if (n > 0)
+		json_puts(b, "]");
+}
+
 /* What is to be said of a table is its last row. */
 static void
 put_notice(struct json_buf *b, size_t rows, const char *message)
@@ -208,9 +255,7 @@ static void
 print_json(const struct output *o, int table, int failed, const char *message)
 {
 	struct json_buf b;
-	const struct ctl_row *row;
-	size_t r;
-	uint32_t i;
+	size_t r, n = o->more ? o->own : o->n;
 	char *text;
 
 	memset(&b, 0, sizeof b);
@@ -221,21 +266,15 @@ print_json(const struct output *o, int table, int failed, const char *message)
 		json_puts(&b, "}");
 	} else {
 		json_puts(&b, "[");
-		for (r = 0; r < o->n; r++) {
-			row = &o->rows[r];
+		for (r = 0; r < n; r++) {
 			json_puts(&b, r > 0 ? ",\n {" : "{");
-			for (i = 0; i < row->names.n; i++) {
-				if (i > 0)
-					json_puts(&b, ",");
-				json_putstr(&b, heading(row->names.v[i]));
-				json_puts(&b, ":");
-				put_value(
-				    &b, row->names.v[i], row->values.v[i]);
-			}
+			put_members(&b, &o->rows[r], 0);
+			if (o->more)
+				put_children(&b, o, &o->rows[r]);
 			json_puts(&b, "}");
 		}
 		if (*message != '\0')
-			put_notice(&b, o->n, message);
+			put_notice(&b, n, message);
 		json_puts(&b, "]");
 	}
 	text = json_buf_take(&b, NULL);

@@ -297,6 +297,15 @@ async function failing(gw, mode) {
 		ok(after.cpu - before.cpu >= 0.3 && after.cpu < 60,
 		    `seconds: ${before.cpu}, then ${after.cpu}`);
 		same(Object.keys(after).at(-1), 'said', 'the last column');
+		// The same with the backends.
+		const { out } = await gw.ctl('show', 'backends');
+		ok(/^bad +up .*\n\n(.*\n)*bad +shared +up /ms.test(out), out);
+		const all = JSON.parse((await gw.ctl('-j', 'show',
+		    'backends')).out);
+		const [mine] = all.find((b) => b.backend === 'bad').children;
+		same([mine.pid, mine.uid, mine.instance, mine.restarts],
+		    [after.pid, after.uid, 'shared', after.restarts], 'child');
+		ok(mine.kib > 0 && mine.cpu > 0, JSON.stringify(mine));
 	});
 }
 
