@@ -1,7 +1,5 @@
 /*
- * Calls. The answer is JSON as long as nothing else has to be said first; a
- * progress message, a question or five seconds of silence turn it into an
- * event stream, if the client takes one.
+ * Calls: the backend's side, and the ends. The client's is in answer.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +7,7 @@
 
 #include <event2/event.h>
 
-#include "batch.h"
+#include "answer.h"
 #include "call.h"
 #include "compat.h"
 #include "keeperc.h"
@@ -28,9 +26,6 @@
 #include "upstream.h"
 #include "view.h"
 
-#define STREAM_AFTER 5000 /* ms */
-#define BACKLOG_HIGH (64 * 1024)
-
 static void call_open(struct call *, const char *);
 static void call_opened(void *, const struct upsession *, const char *);
 static void call_send(struct call *);
@@ -40,27 +35,15 @@ static int call_answer(struct call *, const struct rpc *);
 static void call_fail(struct call *, const char *);
 static void call_refused(struct call *, int);
 static void call_lost(struct call *);
-static void call_reply(struct call *, const char *, size_t);
-static int call_event(void *, const char *, size_t);
-static void call_gone(struct request *);
-static void call_left(void *);
-static void call_missed(void *);
-static void call_drained(void *);
 static int call_again(struct call *);
 static void call_resume(evutil_socket_t, short, void *);
 static void call_subscribed(const struct call *);
 static void call_finish(struct call *);
 static void call_free(struct call *);
-static void call_abandon(struct call *);
 static void call_end(struct call *);
-static int call_stream(struct call *);
-static struct evlog *call_log(const struct call *);
-static void call_part_drained(struct request *);
 static void call_check(struct call *, uint64_t);
 
 static const struct upreq_ops ops = {call_message, call_done};
-static const struct evlog_ops log_ops = {
-    call_left, call_drained, NULL, call_missed};
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static uint64_t next_id;
 static size_t ncalls;
@@ -69,7 +52,6 @@ void
 call_begin(struct request *rq, const struct call_start *cs)
 {
 	const struct json_span *token = rpc_meta(cs->rpc, "progressToken");
-	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
 	const struct upsession *us;
 	struct call *c;
 
@@ -92,8 +74,6 @@ call_begin(struct request *rq, const struct call_start *cs)
 		memcpy(c->gid, cs->proof->gid, ID_LEN);
 		c->has_gid = 1;
 	}
-	c->json_ok = http_accepts(accept, "application/json");
-	c->sse_ok = http_accepts(accept, "text/event-stream") && accept != NULL;
 	c->begun = c->heard = mono_msec();
 	c->subject = strdup(cs->session->subject);
 	c->client_revision = strdup(cs->session->revision);
@@ -104,7 +84,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->asker.revision = c->revision;
 	c->asker.nonce = c->nonce;
 	c->asker.class = c->class;
-	c->asker.send = call_event;
+	c->asker.send = answer_event;
 	c->asker.arg = c;
 	c->asker.open = &c->questions;
 	c->client_id = strndup(cs->rpc->id.p, cs->rpc->id.len);
@@ -116,11 +96,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 		c->tokenlen = token->len;
 	}
 	c->extra = trace_headers(&rq->head);
-	c->rq = rq;
-	rq->ctx = c;
-	rq->gone = call_gone;
-	if (rq->batch != NULL)
-		rq->drained = call_part_drained;
+	answer_open(c, rq);
 	if (cs->uri != NULL)
 		c->uri = strdup(cs->uri);
 	if (c->subject == NULL || c->client_id == NULL ||
@@ -193,14 +169,14 @@ call_message(void *arg, const char *json, size_t len)
 		c->heard = mono_msec();
 		if (strcmp(r.method, "notifications/progress") == 0) {
 			if (splice_progress(&b, c, &r) == 0)
-				(void)call_event(c, b.p, b.len);
+				(void)answer_event(c, b.p, b.len);
 		} else if ((strcmp(r.method, "notifications/message") == 0 &&
 			       level_passes(c->nonce, &r)) ||
 			   strcmp(r.method,
 			       "notifications/resources/updated") == 0 ||
 			   strcmp(r.method,
 			       "notifications/elicitation/complete") == 0)
-			(void)call_event(c, json, len);
+			(void)answer_event(c, json, len);
 		else if (strcmp(r.method, "notifications/cancelled") == 0)
 			question_cancelled(&c->asker, &r);
 		else if (strstr(r.method, "/list_changed") != NULL)
@@ -236,9 +212,9 @@ call_answer(struct call *c, const struct rpc *r)
 	    (c->kind == CALL_TOOL || c->kind == CALL_PROMPT))
 		reslink_learn(c, &r->result->val);
 	if (b.err)
-		call_abandon(c);
+		answer_drop(c);
 	else
-		call_reply(c, b.p, b.len);
+		answer_send(c, b.p, b.len);
 	json_buf_free(&b);
 	return 1;
 }
@@ -349,119 +325,12 @@ call_fail(struct call *c, const char *why)
 	log_info("backend %s %s", c->backend->conf.name, why);
 	c->answered = 1;
 	if (b.err || text.err)
-		call_abandon(c);
+		answer_drop(c);
 	else
-		call_reply(c, b.p, b.len);
+		answer_send(c, b.p, b.len);
 	json_buf_free(&b);
 	json_buf_free(&text);
 	call_finish(c);
-}
-
-/* Sends the last message; the request is gone afterwards. */
-static void
-call_reply(struct call *c, const char *json, size_t len)
-{
-	struct request *rq;
-
-	if (c->rq != NULL && !c->json_ok && c->sse_ok)
-		(void)call_stream(c);
-	if (c->log != NULL) {
-		(void)evlog_send(c->log, json, len);
-		evlog_end(c->log);
-		c->log = NULL;
-	} else if ((rq = c->rq) != NULL) {
-		c->rq = NULL;
-		rq->gone = NULL;
-		reply(rq, 200, "application/json", json, len);
-	}
-}
-
-static int
-call_stream(struct call *c)
-{
-	struct request *rq = c->rq;
-
-	if (c->log != NULL)
-		return 0;
-	if (rq == NULL || !c->sse_ok)
-		return -1;
-	if (rq->batch != NULL)
-		return batch_stream(rq);
-	c->log = evlog_new(c->nonce, c->client_revision, &log_ops, c);
-	if (c->log == NULL)
-		return -1;
-	c->rq = NULL;
-	evlog_attach(c->log, rq);
-	return 0;
-}
-
-/* The stream of its own, or that of the batch which it is a part of. */
-static struct evlog *
-call_log(const struct call *c)
-{
-	if (c->log == NULL && c->rq != NULL && c->rq->batch != NULL)
-		return batch_log(c->rq);
-	return c->log;
-}
-
-/* Without a client the event waits in the log for its return. */
-static int
-call_event(void *arg, const char *json, size_t len)
-{
-	struct call *c = arg;
-
-	if (call_stream(c) == -1)
-		return -1;
-	(void)evlog_send(call_log(c), json, len);
-	if (c->up != NULL && evlog_backlog(call_log(c)) > BACKLOG_HIGH)
-		upreq_pause(c->up);
-	return 0;
-}
-
-static void
-call_drained(void *arg)
-{
-	struct call *c = arg;
-
-	if (c->up != NULL)
-		upreq_resume(c->up);
-}
-
-/*
- * A client of a legacy revision that goes away has not cancelled: the call
- * runs on, its answer is dropped.
- */
-static void
-call_gone(struct request *rq)
-{
-	struct call *c = rq->ctx;
-
-	c->rq = NULL;
-}
-
-static void
-call_part_drained(struct request *part)
-{
-	call_left(part->ctx);
-}
-
-static void
-call_left(void *arg)
-{
-	struct call *c = arg;
-
-	c->heard = mono_msec();
-	if (c->up != NULL)
-		upreq_resume(c->up);
-}
-
-/* It may have been a question, which nobody would ever answer. */
-static void
-call_missed(void *arg)
-{
-	struct call *c = arg;
-
-	questions_end(&c->asker);
 }
 
 /*
@@ -485,8 +354,7 @@ call_again(struct call *c)
 		return -1;
 	c->up = NULL;
 	/* What the backend does to us we do to a client that knows it. */
-	if (call_stream(c) == 0)
-		evlog_pause(call_log(c));
+	answer_pause(c);
 	tv.tv_sec = retry / 1000;
 	tv.tv_usec = retry % 1000 * 1000;
 	event_add(c->again, &tv);
@@ -522,27 +390,6 @@ call_subscribed(const struct call *c)
 	(void)keeperc_subscribe(&m);
 }
 
-/* Ends the client's side without an answer: nothing must be said any more. */
-static void
-call_abandon(struct call *c)
-{
-	struct request *rq = c->rq;
-
-	if (c->log != NULL)
-		evlog_end(c->log);
-	c->log = NULL;
-	if (rq == NULL)
-		return;
-	c->rq = NULL;
-	rq->gone = NULL;
-	if (!c->sse_ok || rq->batch != NULL) {
-		reply_empty(rq, 202);
-		return;
-	}
-	reply_stream(rq, 200, "text/event-stream");
-	reply_end(rq);
-}
-
 /* Frees the call once nothing can call it back. */
 static void
 call_finish(struct call *c)
@@ -557,7 +404,7 @@ call_finish(struct call *c)
 static void
 call_free(struct call *c)
 {
-	call_abandon(c);
+	answer_drop(c);
 	questions_end(&c->asker);
 	if (c->again != NULL)
 		event_free(c->again);
@@ -589,7 +436,7 @@ call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
 	if (c->sent)
 		notify_cancelled(c);
 	c->answered = 1;
-	call_abandon(c);
+	answer_drop(c);
 	call_finish(c);
 	return 1;
 }
@@ -661,29 +508,22 @@ calls_of(const char *subject)
 size_t
 calls_detached(void)
 {
-	const struct evlog *log;
 	struct call *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH (c, &calls, entry) {
-		log = call_log(c);
-		if (log != NULL ? !evlog_attached(log) : c->rq == NULL)
-			n++;
-	}
+	TAILQ_FOREACH (c, &calls, entry)
+		n += answer_detached(c);
 	return n;
 }
 
-/*
- * Silence and the absolute limit; while a question is with the user silence
- * stands still. Five seconds make a stream, which is kept alive by comments.
- */
+/* Silence and the absolute limit; while a question is with the user silence
+ * stands still. */
 static void
 call_check(struct call *c, uint64_t now)
 {
 	const struct conf_backend *conf = &c->backend->conf;
-	struct evlog *log = call_log(c);
 
-	if (c->questions > 0 && log != NULL && evlog_attached(log))
+	if (c->questions > 0 && answer_streams(c))
 		c->heard = now;
 	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
@@ -693,10 +533,7 @@ call_check(struct call *c, uint64_t now)
 		call_fail(c, "did not answer in time");
 		return;
 	}
-	if (log != NULL)
-		evlog_keepalive(log, now);
-	else if (now - c->begun >= STREAM_AFTER)
-		(void)call_stream(c);
+	answer_tick(c, now);
 }
 
 void

@@ -1,0 +1,196 @@
+/*
+ * Answers.
+ */
+#include "answer.h"
+#include "batch.h"
+#include "compat.h"
+#include "evlog.h"
+#include "upstream.h"
+
+#define STREAM_AFTER 5000 /* ms */
+#define BACKLOG_HIGH (64 * 1024)
+
+static int answer_stream(struct call *);
+static struct evlog *answer_log(const struct call *);
+static void answer_gone(struct request *);
+static void answer_left(void *);
+static void answer_drained(void *);
+static void answer_missed(void *);
+static void answer_part_drained(struct request *);
+
+static const struct evlog_ops log_ops = {
+    answer_left, answer_drained, NULL, answer_missed};
+
+void
+answer_open(struct call *c, struct request *rq)
+{
+	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
+
+	c->json_ok = http_accepts(accept, "application/json");
+	c->sse_ok = http_accepts(accept, "text/event-stream") && accept != NULL;
+	c->rq = rq;
+	rq->ctx = c;
+	rq->gone = answer_gone;
+	if (rq->batch != NULL)
+		rq->drained = answer_part_drained;
+}
+
+static int
+answer_stream(struct call *c)
+{
+	struct request *rq = c->rq;
+
+	if (c->log != NULL)
+		return 0;
+	if (rq == NULL || !c->sse_ok)
+		return -1;
+	if (rq->batch != NULL)
+		return batch_stream(rq);
+	c->log = evlog_new(c->nonce, c->client_revision, &log_ops, c);
+	if (c->log == NULL)
+		return -1;
+	c->rq = NULL;
+	evlog_attach(c->log, rq);
+	return 0;
+}
+
+static struct evlog *
+answer_log(const struct call *c)
+{
+	if (c->log == NULL && c->rq != NULL && c->rq->batch != NULL)
+		return batch_log(c->rq);
+	return c->log;
+}
+
+int
+answer_event(void *arg, const char *json, size_t len)
+{
+	struct call *c = arg;
+
+	if (answer_stream(c) == -1)
+		return -1;
+	(void)evlog_send(answer_log(c), json, len);
+	if (c->up != NULL && evlog_backlog(answer_log(c)) > BACKLOG_HIGH)
+		upreq_pause(c->up);
+	return 0;
+}
+
+void
+answer_send(struct call *c, const char *json, size_t len)
+{
+	struct request *rq;
+
+	if (c->rq != NULL && !c->json_ok && c->sse_ok)
+		(void)answer_stream(c);
+	if (c->log != NULL) {
+		(void)evlog_send(c->log, json, len);
+		evlog_end(c->log);
+		c->log = NULL;
+	} else if ((rq = c->rq) != NULL) {
+		c->rq = NULL;
+		rq->gone = NULL;
+		reply(rq, 200, "application/json", json, len);
+	}
+}
+
+void
+answer_drop(struct call *c)
+{
+	struct request *rq = c->rq;
+
+	if (c->log != NULL)
+		evlog_end(c->log);
+	c->log = NULL;
+	if (rq == NULL)
+		return;
+	c->rq = NULL;
+	rq->gone = NULL;
+	if (!c->sse_ok || rq->batch != NULL) {
+		reply_empty(rq, 202);
+		return;
+	}
+	reply_stream(rq, 200, "text/event-stream");
+	reply_end(rq);
+}
+
+void
+answer_pause(struct call *c)
+{
+	if (answer_stream(c) == 0)
+		evlog_pause(answer_log(c));
+}
+
+int
+answer_streams(const struct call *c)
+{
+	const struct evlog *log = answer_log(c);
+
+	return log != NULL && evlog_attached(log);
+}
+
+int
+answer_detached(const struct call *c)
+{
+	const struct evlog *log = answer_log(c);
+
+	return log != NULL ? !evlog_attached(log) : c->rq == NULL;
+}
+
+void
+answer_tick(struct call *c, uint64_t now)
+{
+	struct evlog *log = answer_log(c);
+
+	if (log != NULL)
+		evlog_keepalive(log, now);
+	else if (now - c->begun >= STREAM_AFTER)
+		(void)answer_stream(c);
+}
+
+/* ---- what becomes of the client ---- */
+
+static void
+answer_drained(void *arg)
+{
+	struct call *c = arg;
+
+	if (c->up != NULL)
+		upreq_resume(c->up);
+}
+
+/*
+ * A client of a legacy revision that goes away has not cancelled: the call
+ * runs on, its answer is dropped.
+ */
+static void
+answer_gone(struct request *rq)
+{
+	struct call *c = rq->ctx;
+
+	c->rq = NULL;
+}
+
+static void
+answer_left(void *arg)
+{
+	struct call *c = arg;
+
+	c->heard = mono_msec();
+	if (c->up != NULL)
+		upreq_resume(c->up);
+}
+
+static void
+answer_part_drained(struct request *part)
+{
+	answer_left(part->ctx);
+}
+
+/* It may have been a question, which nobody would ever answer. */
+static void
+answer_missed(void *arg)
+{
+	struct call *c = arg;
+
+	questions_end(&c->asker);
+}
