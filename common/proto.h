@@ -229,6 +229,10 @@ struct kv {
 #define DECLARE_FORM     0x02 /* elicitation */
 #define DECLARE_URL      0x04 /* elicitation */
 #define DECLARE_ROOTS    0x08
+#define DECLARE_LISTS    0x0f /* all that a server's lists may depend on */
+#define DECLARE_TOOLS    0x10 /* sampling that uses tools */
+#define DECLARE_CONTEXT  0x20 /* sampling with the context of servers */
+#define DECLARE_CHANGES  0x40 /* of roots are told */
 
 struct conf_backend {
 	uint32_t id; /* of this effective definition; never reused */

@@ -7,6 +7,9 @@
 #include "rpc.h"
 #include "version.h"
 
+static void put_modes(struct json_buf *, const char **, const char *,
+    const char *, int, const char *, int);
+
 static const char *const chain[] = {"params", "_meta", NULL};
 
 static const char *const revisions[] = {
@@ -130,6 +133,21 @@ rpc_putresult(struct json_buf *b, const char *id, size_t idlen)
 	json_puts(b, ",\"result\":");
 }
 
+/* A capability and which of its two modes there are. */
+static void
+put_modes(struct json_buf *b, const char **sep, const char *name,
+    const char *one, int has_one, const char *two, int has_two)
+{
+	json_puts(b, *sep);
+	json_putstr(b, name);
+	json_puts(b, ":{");
+	json_puts(b, has_one ? one : "");
+	json_puts(b, has_one && has_two ? "," : "");
+	json_puts(b, has_two ? two : "");
+	json_puts(b, "}");
+	*sep = ",";
+}
+
 /* What is declared is what can be relayed to the client in question. */
 char *
 rpc_initialize(uint8_t class, const char *id, size_t *len)
@@ -142,24 +160,16 @@ rpc_initialize(uint8_t class, const char *id, size_t *len)
 	json_puts(&b,
 	    ",\"method\":\"initialize\",\"params\":{"
 	    "\"protocolVersion\":\"" MCP_LATEST_LEGACY "\",\"capabilities\":{");
-	if (class & DECLARE_SAMPLING) {
-		json_puts(&b, "\"sampling\":{}");
-		sep = ",";
-	}
-	if (class & (DECLARE_FORM | DECLARE_URL)) {
-		json_puts(&b, sep);
-		json_puts(&b, "\"elicitation\":{");
-		json_puts(&b, class & DECLARE_FORM ? "\"form\":{}" : "");
-		json_puts(&b,
-		    (class & DECLARE_FORM) && (class & DECLARE_URL) ? "," : "");
-		json_puts(&b, class & DECLARE_URL ? "\"url\":{}" : "");
-		json_puts(&b, "}");
-		sep = ",";
-	}
-	if (class & DECLARE_ROOTS) {
-		json_puts(&b, sep);
-		json_puts(&b, "\"roots\":{}");
-	}
+	if (class & DECLARE_SAMPLING)
+		put_modes(&b, &sep, "sampling", "\"tools\":{}",
+		    class & DECLARE_TOOLS, "\"context\":{}",
+		    class & DECLARE_CONTEXT);
+	if (class & (DECLARE_FORM | DECLARE_URL))
+		put_modes(&b, &sep, "elicitation", "\"form\":{}",
+		    class & DECLARE_FORM, "\"url\":{}", class & DECLARE_URL);
+	if (class & DECLARE_ROOTS)
+		put_modes(&b, &sep, "roots", "\"listChanged\":true",
+		    class & DECLARE_CHANGES, "", 0);
 	json_puts(&b, "},\"clientInfo\":{\"name\":\"mcpgwd\",\"version\":"
 		      "\"" MCPGWD_VERSION "\"}}}");
 	return json_buf_take(&b, len);

@@ -451,11 +451,12 @@ set_declare(struct load *l, const struct node *n, const char *path, void *field,
 		if ((s = node_string(l, kid, path)) == NULL)
 			continue;
 		if (strcmp(s, "sampling") == 0)
-			be->b.declare |= DECLARE_SAMPLING;
+			be->b.declare |=
+			    DECLARE_SAMPLING | DECLARE_TOOLS | DECLARE_CONTEXT;
 		else if (strcmp(s, "elicitation") == 0)
 			be->b.declare |= DECLARE_FORM | DECLARE_URL;
 		else if (strcmp(s, "roots") == 0)
-			be->b.declare |= DECLARE_ROOTS;
+			be->b.declare |= DECLARE_ROOTS | DECLARE_CHANGES;
 		else
 			node_err(l, kid, path,
 			    "%s is none of sampling, elicitation or roots", s);
@@ -515,7 +516,8 @@ set_backends(struct load *l, const struct node *n, const char *path,
 		be->b.name = xstrdup(kid->key);
 		be->b.timeout = 300;
 		be->b.max_time = 3600;
-		be->b.declare = DECLARE_SAMPLING | DECLARE_FORM | DECLARE_URL;
+		be->b.declare = DECLARE_SAMPLING | DECLARE_TOOLS |
+				DECLARE_CONTEXT | DECLARE_FORM | DECLARE_URL;
 		(void)strv_add(&be->b.allow, "*");
 		TAILQ_INSERT_TAIL(list, be, entry);
 		child_defaults(be);

@@ -250,7 +250,7 @@ catalog_ready(void)
 const struct cat_entry *
 catalog_find(uint32_t backend, uint8_t class, int *exact)
 {
-	const struct cat_entry *e = entry_find(backend, class);
+	const struct cat_entry *e = entry_find(backend, class & DECLARE_LISTS);
 
 	*exact = e != NULL && (e->state != CAT_NEVER || *e->why != '\0');
 	if (e != NULL && e->state != CAT_NEVER)
@@ -261,7 +261,8 @@ catalog_find(uint32_t backend, uint8_t class, int *exact)
 void
 catalog_want(uint8_t class)
 {
-	if (class > 15 || (asked & 1 << class))
+	class &= DECLARE_LISTS;
+	if (asked & 1 << class)
 		return;
 	if (keeperc_class(class) == 0)
 		asked |= 1 << class;
@@ -274,7 +275,7 @@ catalog_reask(void)
 	uint8_t i;
 
 	asked = 0;
-	for (i = 0; i < 16; i++)
+	for (i = 0; i <= DECLARE_LISTS; i++)
 		if (was & 1 << i)
 			catalog_want(i);
 }

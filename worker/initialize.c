@@ -103,10 +103,19 @@ init_class(const struct json_span *caps)
 
 	if (caps == NULL || caps->type != JSON_OBJECT)
 		return 0;
-	if (json_member(caps, "sampling", &v) == 0 && v.type == JSON_OBJECT)
+	if (json_member(caps, "sampling", &v) == 0 && v.type == JSON_OBJECT) {
 		class |= DECLARE_SAMPLING;
-	if (json_member(caps, "roots", &v) == 0 && v.type == JSON_OBJECT)
+		if (json_member(&v, "tools", &w) == 0)
+			class |= DECLARE_TOOLS;
+		if (json_member(&v, "context", &w) == 0)
+			class |= DECLARE_CONTEXT;
+	}
+	if (json_member(caps, "roots", &v) == 0 && v.type == JSON_OBJECT) {
 		class |= DECLARE_ROOTS;
+		if (json_member(&v, "listChanged", &w) == 0 &&
+		    w.type == JSON_TRUE)
+			class |= DECLARE_CHANGES;
+	}
 	if (json_member(caps, "elicitation", &v) == 0 &&
 	    v.type == JSON_OBJECT) {
 		if (json_member(&v, "url", &w) == 0)

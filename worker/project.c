@@ -59,11 +59,13 @@ project_of(const char *revision)
 	return PROJECT_NEWEST;
 }
 
-/* Elicitation came with 2025-06-18, its url mode one later; between the two
- * whatever was declared meant a form. */
+/* Elicitation came with 2025-06-18, its url mode one later, and the modes of
+ * sampling with that; between the two whatever was declared meant a form. */
 uint8_t
 project_class(enum project p, uint8_t class)
 {
+	if (p < PROJECT_NEWEST)
+		class &= ~(DECLARE_TOOLS | DECLARE_CONTEXT);
 	if (p < PROJECT_2025_06_18)
 		return class & ~(DECLARE_FORM | DECLARE_URL);
 	if (p == PROJECT_2025_06_18 && (class & (DECLARE_FORM | DECLARE_URL)))

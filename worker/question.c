@@ -40,12 +40,16 @@ static void question_free(struct question *);
 static TAILQ_HEAD(, question) questions = TAILQ_HEAD_INITIALIZER(questions);
 static uint64_t next_id;
 
-/* Only what was declared for this client; url mode has its own bit. */
+/* Only what was declared for this client, mode by mode. */
 static int
 question_allowed(const struct asker *a, const struct rpc *r)
 {
 	const struct json_span *mode;
 
+	if (strcmp(r->method, "sampling/createMessage") == 0 &&
+	    (rpc_param(r, "tools") != NULL ||
+		rpc_param(r, "toolChoice") != NULL))
+		return a->class & DECLARE_TOOLS;
 	if (strcmp(r->method, "sampling/createMessage") == 0)
 		return a->class & DECLARE_SAMPLING;
 	if (strcmp(r->method, "roots/list") == 0)

@@ -25,7 +25,7 @@
 #include "upstream.h"
 #include "watch.h"
 
-#define CLASSES      16
+#define CLASSES      (DECLARE_LISTS + 1)
 #define MAX_GENS     8
 #define PROBE_TIME   60000 /* ms between looks at a backend that is up */
 #define BACKOFF_MAX  60000

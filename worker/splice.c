@@ -146,7 +146,10 @@ splice_request(struct call *c, const struct call_start *cs)
 			json_puts(&b, ":");
 			json_putstr(&b, cs->value);
 			sep = ",";
-		} else
+		} else if (c->kind != CALL_TOOL || m->keylen != 4 ||
+			   memcmp(m->key, "task", 4) != 0)
+			/* Tasks are not declared, so the call is one without
+			 * (2025-11-25, basic/utilities/tasks). */
 			put_member(&b, &sep, m);
 	}
 	json_puts(&b, "}}");

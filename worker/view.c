@@ -95,6 +95,7 @@ entry_of(const struct view *v, struct backend *b)
 struct view *
 view_get(const struct endpoint *e, uint8_t class)
 {
+	class &= DECLARE_LISTS;
 	struct view *v;
 
 	for (v = views; v != NULL; v = v->next)

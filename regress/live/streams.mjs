@@ -7,7 +7,7 @@ import { Pins } from './lib/pin.mjs';
 import { Peer, answer, asked, note } from './lib/sse.mjs';
 import { Talker, questions } from './lib/talker.mjs';
 
-const CAPS = { elicitation: { form: {}, url: {} }, sampling: {},
+const CAPS = { elicitation: { form: {}, url: {} }, sampling: { tools: {} },
     roots: { listChanged: true } };
 const LOG = 'notifications/message';
 
@@ -16,6 +16,9 @@ const results = {
 	url: { action: 'accept' },
 	sampling: { role: 'assistant', model: 'm',
 	    content: { type: 'text', text: 'said' } },
+	tools: { role: 'assistant', model: 'm', stopReason: 'toolUse',
+	    content: [{ type: 'tool_use', id: 'u1', name: 'dig',
+		input: { deep: 1 } }] },
 	roots: { roots: [{ uri: 'file:///r', name: 'r' }] },
 };
 const methods = Object.fromEntries(Object.entries(questions).map(
@@ -429,13 +432,20 @@ async function clientGone(x) {
 }
 
 async function undeclared(x) {
-	for (const [caps, able] of [[{}, []],
-	    [{ elicitation: {} }, ['form']],
+	const form = { elicitation: { form: {} } };
+	for (const [caps, able, declared = caps, version] of [[{}, []],
+	    [{ elicitation: {} }, ['form'], form],
 	    [{ elicitation: { url: {} } }, ['url']],
-	    [{ sampling: {} }, ['sampling']], [{ roots: {} }, ['roots']]]) {
-		const { peer, up } = await session(x, caps);
-		same(Object.keys(up.server.getClientCapabilities()).sort(),
-		    Object.keys(caps).sort(), 'declared at the backend');
+	    [{ sampling: {} }, ['sampling']],
+	    [{ sampling: { context: {} } }, ['sampling']],
+	    [{ sampling: { tools: {}, context: {} } }, ['sampling', 'tools']],
+	    [{ sampling: { tools: {} }, elicitation: { url: {} } },
+		['sampling', 'form'], { sampling: {}, ...form }, '2025-06-18'],
+	    [{ roots: {} }, ['roots']],
+	    [{ roots: { listChanged: true } }, ['roots']]]) {
+		const { peer, up } = await session(x, caps, { version });
+		alike(up.server.getClientCapabilities(), declared,
+		    'declared at the backend');
 		for (const mode of Object.keys(questions)) {
 			const c = await peer.start('talk_ask',
 			    { nonce: fresh('u'), mode });

@@ -283,7 +283,9 @@ test_revisions(void)
 	CHECK(project_of("2025-06-18") == C);
 	CHECK(project_of("2025-11-25") == D);
 	CHECK(project_of("2099-01-01") == D);
-	CHECK(project_class(D, 15) == 15);
+	CHECK(project_class(D, 0xff) == 0xff);
+	CHECK(project_class(C, DECLARE_SAMPLING | DECLARE_TOOLS |
+				   DECLARE_CONTEXT) == DECLARE_SAMPLING);
 	CHECK(project_class(C, DECLARE_URL | DECLARE_ROOTS) ==
 	      (DECLARE_FORM | DECLARE_ROOTS));
 	CHECK(project_class(C, DECLARE_SAMPLING) == DECLARE_SAMPLING);

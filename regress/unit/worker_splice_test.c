@@ -45,6 +45,9 @@ static const struct row rows[] = {
     {"{\"_meta\":{\"progressToken\":{}}}", NULL, NULL, 0, NULL,
 	"{\"_meta\":{}}"},
     {"{\"_meta\":7,\"a\":1}", NULL, NULL, 0, NULL, "{\"a\":1}"},
+    /* who does not declare tasks ignores what is said of them */
+    {"{\"task\":{\"ttl\":1},\"arguments\":{\"task\":1},\"name\":\"a\"}", "name",
+	"x", 0, NULL, "{\"arguments\":{\"task\":1},\"name\":\"x\"}"},
 };
 
 static void

@@ -7,7 +7,8 @@ import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StreamableHTTPServerTransport } from
     '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import {
-	CallToolRequestSchema, CreateMessageResultSchema, ElicitResultSchema,
+	CallToolRequestSchema, CreateMessageResultSchema,
+	CreateMessageResultWithToolsSchema, ElicitResultSchema,
 	EmptyResultSchema, ListResourcesRequestSchema,
 	ListResourceTemplatesRequestSchema,
 	ListRootsResultSchema, ListToolsRequestSchema,
@@ -51,6 +52,11 @@ export const questions = {
 	sampling: [(n) => ({ method: 'sampling/createMessage', params: {
 	    messages: [{ role: 'user', content: { type: 'text', text: n } }],
 	    maxTokens: 10 } }), CreateMessageResultSchema],
+	tools: [(n) => ({ method: 'sampling/createMessage', params: {
+	    messages: [{ role: 'user', content: { type: 'text', text: n } }],
+	    tools: [{ name: 'dig', inputSchema: { type: 'object' } }],
+	    toolChoice: { mode: 'auto' }, maxTokens: 10 } }),
+	CreateMessageResultWithToolsSchema],
 	roots: [() => ({ method: 'roots/list', params: {} }),
 	    ListRootsResultSchema],
 };
