@@ -139,7 +139,6 @@ backend_tick(uint64_t now)
 {
 	struct sbackend *b, *next;
 	struct child *c, *cnext;
-	const char *why;
 
 	for (b = TAILQ_FIRST(&backends); b != NULL; b = next) {
 		next = TAILQ_NEXT(b, entry);
@@ -153,12 +152,7 @@ backend_tick(uint64_t now)
 			child_tick(c, now);
 		}
 		session_tick(b, now);
-		/* One that crashed comes back by itself; one that was ended
-		 * for want of work when it is wanted. */
-		if (b->conf.instance == INSTANCE_SHARED && b->shared == NULL &&
-		    b->backoff > 0 && now >= b->not_before &&
-		    backend_in_force(b))
-			(void)child_shared(b, &why);
+		child_again(b, now);
 	}
 }
 
@@ -182,9 +176,9 @@ show_children(uint32_t id, const char *name)
 		if (TAILQ_EMPTY(&b->children))
 			master_row(id, "backend", b->conf.name, "instance",
 			    instances[b->conf.instance & 3], "state",
-			    b->stopped       ? "stopped"
-			    : b->backoff > 0 ? "restarting"
-					     : "none",
+			    b->stopped  ? "stopped"
+			    : b->wanted ? "restarting"
+					: "none",
 			    "#pid", "", "#uid", "", "#open", "", "#age", "",
 			    "#restarts", n[3], "said", errlog_last(b), NULL);
 		TAILQ_FOREACH (c, &b->children, entry) {
@@ -235,9 +229,10 @@ backend_ctl(uint32_t id, const struct ctl_req *m)
 			next = TAILQ_NEXT(c, entry);
 			child_end(c);
 		}
-		b->not_before = 0;
+		b->not_before = b->backoff = 0;
 		/* Starts by itself once the old one is gone. */
-		b->backoff = m->verb == CTL_BACKEND_RESTART;
+		b->wanted = m->verb == CTL_BACKEND_RESTART;
+		child_again(b, mono_msec());
 		master_end(id, 0, "");
 		return;
 	case CTL_BACKEND_START:

@@ -159,6 +159,7 @@ child_start(struct sbackend *b, const char **why)
 	TAILQ_INSERT_TAIL(&b->children, c, entry);
 	b->nchildren++;
 	b->starts++;
+	b->wanted = 0;
 	child_later(c, b->conf.start_timeout);
 	return c;
 }
@@ -247,6 +248,7 @@ child_end(struct child *c)
 {
 	if (c->state == CHILD_ENDING)
 		return;
+	c->dismissed = 1;
 	if (c->state == CHILD_SPAWNING || c->pipe.fd == -1) {
 		child_kill(c, "was ended");
 		return;
@@ -339,14 +341,14 @@ child_gone(struct child *c, const char *text)
 {
 	struct sbackend *b = c->b;
 	uint64_t now = mono_msec();
-	int ended = c->state == CHILD_ENDING && c->hard < 2;
-	int killed = c->state == CHILD_ENDING && c->hard == 2;
 
 	if (b->shared == c)
 		b->shared = NULL;
-	if (!killed && c->state != CHILD_ENDING)
+	if (c->state != CHILD_ENDING)
 		(void)strlcpy(b->why, text, sizeof(b->why));
-	if (!ended && !b->stopped &&
+	if (!c->dismissed && !b->stopped)
+		b->wanted = 1;
+	if (!c->dismissed && !b->stopped &&
 	    (c->revision == NULL || now - c->begun < LIFE_SHORT)) {
 		b->backoff = b->backoff == 0 ? BACKOFF_MIN : b->backoff * 2;
 		if (b->backoff > BACKOFF_MAX)
@@ -366,6 +368,20 @@ child_gone(struct child *c, const char *text)
 	TAILQ_REMOVE(&b->children, c, entry);
 	b->nchildren--;
 	child_free(c);
+	child_again(b, now);
+}
+
+/* One that crashed comes back by itself; one that was ended for want of work
+ * when it is wanted. */
+void
+child_again(struct sbackend *b, uint64_t now)
+{
+	const char *why;
+
+	if (b->conf.instance == INSTANCE_SHARED && b->shared == NULL &&
+	    b->wanted && b->nchildren == 0 && !b->stopped &&
+	    now >= b->not_before && backend_in_force(b))
+		(void)child_shared(b, &why);
 }
 
 static void

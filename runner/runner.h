@@ -53,6 +53,7 @@ struct sbackend {
 	unsigned int nchildren;
 	struct child *shared; /* the one of INSTANCE_SHARED, or NULL */
 	int stopped; /* by mcpgwctl */
+	int wanted; /* a shared one is started though nobody asks for it */
 	uint64_t starts, garbage;
 	uint64_t backoff, not_before; /* ms */
 	char why[256]; /* how the last one ended */
@@ -111,6 +112,7 @@ struct child {
 	size_t errlen;
 	int errheld; /* the rest of a long line is dropped */
 	int hard; /* steps of its end: 0 input closed, 1 SIGTERM, 2 SIGKILL */
+	int dismissed; /* child_end: it is no crash, however it goes */
 	uint64_t begun, used; /* ms */
 	uint64_t next; /* number of its last request from us */
 	struct exchanges pending[PENDING]; /* by that number */
@@ -129,6 +131,8 @@ struct child *child_shared(struct sbackend *, const char **why);
 void child_end(struct child *);
 /* At once, whatever it does. */
 void child_kill(struct child *, const char *why);
+/* A shared one that has gone and is wanted, if it may be started now. */
+void child_again(struct sbackend *, uint64_t now);
 void child_tick(struct child *, uint64_t now);
 /* From master. */
 void child_io(uint64_t id, uint32_t pid, uint32_t uid, int fd);
