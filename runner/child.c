@@ -151,6 +151,7 @@ child_start(struct sbackend *b, const char **why)
 	for (i = 0; i < PENDING; i++)
 		TAILQ_INIT(&c->pending[i]);
 	TAILQ_INIT(&c->waiting);
+	TAILQ_INIT(&c->asks);
 	c->timer = event_new(peer_base(), -1, 0, child_timer, c);
 	if (c->timer == NULL || master_spawn(b->conf.id, c->id) == -1) {
 		child_free(c);
@@ -389,6 +390,7 @@ child_free(struct child *c)
 {
 	pipe_close(c);
 	errlog_close(c);
+	asks_free(c);
 	if (c->timer != NULL)
 		event_free(c->timer);
 	free(c->subject);

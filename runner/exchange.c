@@ -1,6 +1,7 @@
 /*
  * Exchanges: what a worker or the keeper has sent and is to be told of.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@ static struct exchange *exchange_new(
 static struct exchange *exchange_find(struct peer *, uint32_t);
 static void exchange_put(struct exchange *, struct exchanges *);
 static void exchange_free(struct exchange *);
-static void refuse(struct peer *, uint32_t, enum n_end, const char *);
+static void exchange_leave(struct exchange *);
+static void exchange_owe(struct exchange *, enum n_end, const char *);
+static int refuse(struct peer *, uint32_t, enum n_end, const char *);
 static int post(struct exchange *, const char *, size_t);
 static size_t hash(const struct peer *, uint32_t);
 
@@ -64,24 +67,36 @@ exchange_put(struct exchange *x, struct exchanges *list)
 	TAILQ_INSERT_TAIL(list, x, entry);
 }
 
+/* Its child and its session have no more to do with it. */
 static void
-exchange_free(struct exchange *x)
+exchange_leave(struct exchange *x)
 {
 	if (x->list != NULL)
 		TAILQ_REMOVE(x->list, x, entry);
 	if (x->child != NULL && x->n != 0)
 		x->child->npending--;
-	if (x->peer != NULL)
-		LIST_REMOVE(x, hash);
+	x->list = NULL;
+	x->child = NULL;
+	x->session = NULL;
+	x->n = 0;
 	if (x->body != NULL)
 		freezero(x->body, x->bodylen);
+	x->body = NULL;
+}
+
+static void
+exchange_free(struct exchange *x)
+{
+	exchange_leave(x);
+	LIST_REMOVE(x, hash);
+	free(x->why);
 	free(x->rpcid);
 	free(x->token);
 	free(x->uri);
 	free(x);
 }
 
-static void
+static int
 refuse(struct peer *p, uint32_t id, enum n_end end, const char *why)
 {
 	struct n_done m;
@@ -90,7 +105,7 @@ refuse(struct peer *p, uint32_t id, enum n_end end, const char *why)
 	(void)strlcpy(text, why, sizeof(text));
 	m.end = end;
 	m.why = text;
-	(void)peer_send(p, N_DONE, id, &def_n_done, &m, -1);
+	return peer_send(p, N_DONE, id, &def_n_done, &m, -1);
 }
 
 /* ---- from workers and the keeper ---- */
@@ -105,7 +120,7 @@ exchange_send(struct peer *p, uint32_t id, const struct n_send *m,
 	const char *why = "";
 
 	if (s == NULL || s->b->conf.id != m->backend) {
-		refuse(p, id, N_END_SESSION, "");
+		(void)refuse(p, id, N_END_SESSION, "");
 		return;
 	}
 	s->used = mono_msec();
@@ -114,12 +129,13 @@ exchange_send(struct peer *p, uint32_t id, const struct n_send *m,
 		session_end(s);
 		if (c != NULL && c->b->conf.instance == INSTANCE_SESSION)
 			child_end(c);
-		refuse(p, id, N_END_OK, "");
+		(void)refuse(p, id, N_END_OK, "");
 		return;
 	}
 	if (exchange_find(p, id) != NULL ||
 	    (x = exchange_new(p, id, s, NULL)) == NULL) {
-		refuse(p, id, N_END_BUSY, "can not be asked: out of memory");
+		(void)refuse(
+		    p, id, N_END_BUSY, "can not be asked: out of memory");
 		return;
 	}
 	if (m->method == N_GET) {
@@ -162,7 +178,7 @@ post(struct exchange *x, const char *body, size_t len)
 		exchange_done(x, N_END_BUSY, "can not be asked that");
 		return -1;
 	default:
-		mux_other(x->peer, x->session, c, body, len);
+		mux_other(x->peer, c, body, len);
 		exchange_done(x, N_END_OK, "");
 		return -1;
 	}
@@ -205,14 +221,10 @@ exchange_cancel(struct peer *p, uint32_t id)
 
 	if (x == NULL)
 		return;
-	if (x->n == 0) {
-		exchange_free(x);
-		return;
-	}
-	/* Its answer may still come, and belongs to nobody. */
-	LIST_REMOVE(x, hash);
-	x->peer = NULL;
-	x->session = NULL;
+	/* Its answer may still come, and is one to nothing. */
+	if (x->n != 0)
+		mux_cancel(x);
+	exchange_free(x);
 }
 
 void
@@ -224,12 +236,10 @@ exchanges_gone(struct peer *p)
 	for (i = 0; i < HASH; i++)
 		for (x = LIST_FIRST(&table[i]); x != NULL; x = next) {
 			next = LIST_NEXT(x, hash);
-			if (x->peer != p)
-				continue;
-			if (x->n != 0)
-				mux_cancel(x);
-			exchange_cancel(p, x->id);
+			if (x->peer == p)
+				exchange_cancel(p, x->id);
 		}
+	asks_gone(p);
 }
 
 /* ---- toward them ---- */
@@ -253,28 +263,26 @@ exchange_newest(const struct child *c, const struct session *s)
 
 	for (i = 0; i < PENDING; i++)
 		TAILQ_FOREACH (x, &c->pending[i], entry)
-			if (x->peer != NULL && !is_keeper(x->peer) &&
+			if (!is_keeper(x->peer) &&
 			    (s == NULL || x->session == s) &&
 			    (newest == NULL || x->n > newest->n))
 				newest = x;
 	return newest;
 }
 
-void
-exchange_tell(const struct exchange *x, const char *a, size_t alen,
-    const char *b, size_t blen, const char *c, size_t clen)
+int
+exchange_tell(struct child *from, const struct exchange *x, const char *a,
+    size_t alen, const char *b, size_t blen, const char *c, size_t clen)
 {
 	struct n_message m;
 	size_t len = alen + blen + clen;
 	char *p;
-	int fd;
+	int fd, rv = -1;
 
-	if (x->peer == NULL)
-		return;
 	memset(&m, 0, sizeof(m));
 	if ((p = malloc(len + 1)) == NULL) {
-		log_warn("backend %s", x->session->b->conf.name);
-		return;
+		log_warn("backend %s", from->b->conf.name);
+		return -1;
 	}
 	memcpy(p, a, alen);
 	memcpy(p + alen, b, blen);
@@ -282,28 +290,63 @@ exchange_tell(const struct exchange *x, const char *a, size_t alen,
 	if (len <= N_INLINE) {
 		m.body.p = (uint8_t *)p;
 		m.body.len = (uint32_t)len;
-		(void)peer_send(
+		rv = peer_send(
 		    x->peer, N_MESSAGE, x->id, &def_n_message, &m, -1);
 	} else if ((fd = memfd_seal(p, len)) == -1)
 		log_warn("memfd");
 	else {
 		m.size = (uint32_t)len;
-		if (peer_send(x->peer, N_MESSAGE_FD, x->id, &def_n_message, &m,
-			fd) == -1)
+		runner_far(x->peer, len);
+		rv = peer_send(
+		    x->peer, N_MESSAGE_FD, x->id, &def_n_message, &m, fd);
+		if (rv == -1)
 			close(fd);
 	}
 	free(p);
-	runner_check(x->peer);
+	runner_sent(x->peer, from);
+	return rv;
 }
 
 void
 exchange_done(struct exchange *x, enum n_end end, const char *why)
 {
-	if (x->peer != NULL) {
-		refuse(x->peer, x->id, end, why);
-		runner_check(x->peer);
-	}
-	exchange_free(x);
+	int rv = refuse(x->peer, x->id, end, why);
+	int owed = rv == -1 && errno != EPIPE;
+
+	runner_sent(x->peer, NULL);
+	if (owed)
+		exchange_owe(x, end, why);
+	else
+		exchange_free(x);
+}
+
+/* No more of these than the peer has requests open. */
+static void
+exchange_owe(struct exchange *x, enum n_end end, const char *why)
+{
+	exchange_leave(x);
+	x->owed = 1;
+	x->end = end;
+	x->why = strdup(why);
+}
+
+int
+exchanges_owed(struct peer *p)
+{
+	struct exchange *x, *next;
+	size_t i;
+
+	for (i = 0; i < HASH; i++)
+		for (x = LIST_FIRST(&table[i]); x != NULL; x = next) {
+			next = LIST_NEXT(x, hash);
+			if (x->peer != p || !x->owed)
+				continue;
+			if (refuse(p, x->id, x->end,
+				x->why != NULL ? x->why : "") == -1)
+				return 1;
+			exchange_free(x);
+		}
+	return 0;
 }
 
 void

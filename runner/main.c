@@ -18,10 +18,19 @@
 #include "runner.h"
 #include "sandbox.h"
 
-#define QUEUE_HIGH (512 * 1024) /* for a peer, then children are not read */
-#define QUEUE_LOW  (128 * 1024)
-#define QUEUE_TIME 5000 /* ms until such a peer is reported */
-#define RECHECK    2 /* ms */
+/*
+ * A peer that does not read what it is sent holds up the children that speak
+ * to it, others not; after HOLD_TIME those neither, for they may be shared:
+ * then it loses progress and log lines, and answers once its queue is full
+ * (PEER_QUEUE_MAX), of which it hears when it reads again. After REPORT_TIME
+ * master ends it.
+ */
+#define QUEUE_HIGH  (512 * 1024)
+#define QUEUE_LOW   (128 * 1024)
+#define FAR_HIGH    (64 * 1024 * 1024) /* in descriptors that are queued */
+#define HOLD_TIME   1000 /* ms */
+#define REPORT_TIME 5000 /* ms */
+#define RECHECK     2 /* ms */
 
 extern char **environ;
 
@@ -29,6 +38,8 @@ struct link {
 	LIST_ENTRY(link) entry;
 	struct peer *peer;
 	uint64_t slow; /* ms: since when it does not read; 0: it does */
+	uint64_t reported; /* ms */
+	size_t far; /* bytes in descriptors since its queue was empty */
 };
 
 static void on_prepare(struct peer *, uint32_t, void *, int);
@@ -50,6 +61,8 @@ static void master_gone(struct peer *);
 static void link_gone(struct peer *);
 static void link_bad(struct peer *, const char *);
 static void on_tick(evutil_socket_t, short, void *);
+static int link_full(const struct link *);
+static int link_reads(struct link *, uint64_t);
 static void on_recheck(evutil_socket_t, short, void *);
 
 static const struct peer_rule master_rules[] = {
@@ -259,6 +272,7 @@ link_gone(struct peer *p)
 	sessions_gone(p);
 	exchanges_gone(p);
 	LIST_REMOVE(l, entry);
+	pipes_release(p);
 	free(l);
 }
 
@@ -319,17 +333,65 @@ on_cancel(struct peer *p, uint32_t id, void *msg, int fd)
 	exchange_cancel(p, id);
 }
 
+/* ---- peers that do not read ---- */
+
+static int
+link_full(const struct link *l)
+{
+	return peer_queued(l->peer) >= QUEUE_HIGH || l->far >= FAR_HIGH;
+}
+
 void
-runner_check(struct peer *p)
+runner_far(struct peer *p, size_t len)
+{
+	struct link *l = peer_ctx(p);
+
+	if (peer_queued(p) == 0)
+		l->far = 0;
+	l->far += len;
+}
+
+void
+runner_sent(struct peer *p, struct child *c)
 {
 	struct timeval tv = {0, RECHECK * 1000};
 	struct link *l = peer_ctx(p);
 
-	if (peer_queued(p) < QUEUE_HIGH || l->slow != 0)
+	if (l->slow == 0 && !link_full(l))
 		return;
-	l->slow = mono_msec();
-	pipes_hold(1);
-	event_add(recheck, &tv);
+	if (l->slow == 0) {
+		l->slow = mono_msec();
+		event_add(recheck, &tv);
+	}
+	if (c != NULL && !runner_deaf(p))
+		pipe_hold(c, p);
+}
+
+int
+runner_deaf(const struct peer *p)
+{
+	const struct link *l = peer_ctx(p);
+
+	return l->slow != 0 && mono_msec() - l->slow >= HOLD_TIME;
+}
+
+static int
+link_reads(struct link *l, uint64_t now)
+{
+	size_t queued = peer_queued(l->peer);
+
+	if (queued == 0)
+		l->far = 0;
+	if (queued <= QUEUE_LOW && l->far < FAR_HIGH &&
+	    !exchanges_owed(l->peer)) {
+		l->slow = 0;
+		return 1;
+	}
+	if (now - l->slow >= REPORT_TIME && now - l->reported >= REPORT_TIME) {
+		link_bad(l->peer, "does not read");
+		l->reported = now;
+	}
+	return 0;
 }
 
 static void
@@ -337,27 +399,19 @@ on_recheck(evutil_socket_t fd, short what, void *arg)
 {
 	struct timeval tv = {0, RECHECK * 1000};
 	uint64_t now = mono_msec();
-	struct link *l, *next;
+	struct link *l;
 	int slow = 0;
 
 	(void)fd, (void)what, (void)arg;
-	for (l = LIST_FIRST(&links); l != NULL; l = next) {
-		next = LIST_NEXT(l, entry);
+	LIST_FOREACH (l, &links, entry) {
 		if (l->slow == 0)
 			continue;
-		if (peer_queued(l->peer) <= QUEUE_LOW)
-			l->slow = 0;
-		else if (now - l->slow >= QUEUE_TIME) {
-			link_bad(l->peer, "does not read");
-			l->slow = now;
-			slow = 1;
-		} else
-			slow = 1;
+		if (link_reads(l, now) || runner_deaf(l->peer))
+			pipes_release(l->peer);
+		slow |= l->slow != 0;
 	}
 	if (slow)
 		event_add(recheck, &tv);
-	else
-		pipes_hold(0);
 }
 
 /* ---- life ---- */

@@ -26,10 +26,11 @@ static void answered(struct child *, const struct rpc *, const char *, size_t);
 static void told(struct child *, const struct rpc *, const char *, size_t);
 static void asked(struct child *, const struct rpc *, const char *, size_t);
 static void say(struct child *, const char *, size_t);
-static void watchers_tell(
-    const struct child *, const char *, const char *, size_t);
-static void calls_tell(const struct child *, const char *, size_t);
+static void watchers_tell(struct child *, const char *, const char *, size_t);
+static void calls_tell(struct child *, const char *, size_t);
+static struct exchange *askable(struct child *);
 static void subscribed(const struct exchange *, const struct rpc *);
+static uint64_t number(const char *, int *);
 
 static char *
 keep(const struct json_span *s)
@@ -115,7 +116,8 @@ handled(struct exchange *x, const struct rpc *r)
 		subscribed(x, r);
 		if (!session_others(x->session, x->uri))
 			return 0;
-		exchange_tell(x, "{\"jsonrpc\":\"2.0\",\"id\":", 22, x->rpcid,
+		(void)exchange_tell(x->child, x,
+		    "{\"jsonrpc\":\"2.0\",\"id\":", 22, x->rpcid,
 		    strlen(x->rpcid), ",\"result\":{}}", 13);
 		exchange_done(x, N_END_OK, "");
 		return 1;
@@ -146,39 +148,21 @@ subscribed(const struct exchange *x, const struct rpc *r)
 }
 
 void
-mux_other(struct peer *p, struct session *s, struct child *c, const char *body,
-    size_t len)
+mux_other(const struct peer *p, struct child *c, const char *body, size_t len)
 {
 	struct json_buf b = {0};
-	const struct json_span *id;
-	struct exchange *x;
 	struct rpc r;
 	const char *why;
-	char num[24];
-	int code, kind;
-	size_t i;
+	int code;
 
-	kind = rpc_scan(&r, body, len, &code, &why);
-	if (kind == RPC_NOTIFICATION &&
-	    strcmp(r.method, "notifications/cancelled") == 0) {
-		if ((id = rpc_param(&r, "requestId")) == NULL)
-			return;
-		for (i = 0; i < PENDING; i++)
-			TAILQ_FOREACH (x, &c->pending[i], entry)
-				if (x->peer == p && x->session == s &&
-				    x->rpcid != NULL &&
-				    strlen(x->rpcid) == id->len &&
-				    memcmp(x->rpcid, id->p, id->len) == 0)
-					goto found;
+	/* Nobody answers or announces anything for all the others. */
+	if (c->b->conf.instance == INSTANCE_SHARED)
 		return;
-	found:
-		snprintf(num, sizeof(num), "%" PRIu64, x->n);
-		put_changed(&b, body, body + len, id, num);
-	} else if (c->b->conf.instance == INSTANCE_SHARED)
-		/* Nobody answers or announces anything for all the others. */
+	/* What was refused when its time was over is not answered again. */
+	if (rpc_scan(&r, body, len, &code, &why) == RPC_RESPONSE &&
+	    !ask_remove(c, p, &r.id))
 		return;
-	else
-		json_put(&b, body, len);
+	json_put(&b, body, len);
 	(void)put_line(c, &b);
 	json_buf_free(&b);
 }
@@ -193,7 +177,7 @@ mux_cancel(struct exchange *x)
 	    "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
 	    "\"params\":{\"requestId\":%" PRIu64 "}}\n",
 	    x->n);
-	(void)pipe_write(x->child, text, (size_t)n);
+	(void)pipe_put(x->child, text, (size_t)n);
 }
 
 int
@@ -301,14 +285,16 @@ answered(struct child *c, const struct rpc *r, const char *line, size_t len)
 	}
 	if ((x = exchange_of(c, n)) == NULL)
 		return;
-	if (x->peer != NULL) {
-		if (x->uri != NULL)
-			subscribed(x, r);
-		exchange_tell(x, line, (size_t)(r->id.p - line), x->rpcid,
-		    strlen(x->rpcid), r->id.p + r->id.len,
-		    (size_t)(line + len - r->id.p - r->id.len));
-	}
-	exchange_done(x, N_END_OK, "");
+	if (x->uri != NULL)
+		subscribed(x, r);
+	if (exchange_tell(c, x, line, (size_t)(r->id.p - line), x->rpcid,
+		strlen(x->rpcid), r->id.p + r->id.len,
+		(size_t)(line + len - r->id.p - r->id.len)) == -1)
+		exchange_done(x, N_END_BUSY,
+		    "has answered, in vain: the "
+		    "gateway was too busy");
+	else
+		exchange_done(x, N_END_OK, "");
 }
 
 /* Log lines and the like carry no id: in a child that many share they are
@@ -324,9 +310,11 @@ told(struct child *c, const struct rpc *r, const char *line, size_t len)
 	if (strcmp(r->method, "notifications/progress") == 0) {
 		token = rpc_param(r, "progressToken");
 		if (token != NULL && json_uint(token, &n) == 0 &&
-		    (x = exchange_of(c, n)) != NULL && x->token != NULL)
-			exchange_tell(x, line, (size_t)(token->p - line),
-			    x->token, strlen(x->token), token->p + token->len,
+		    (x = exchange_of(c, n)) != NULL && x->token != NULL &&
+		    !runner_deaf(x->peer))
+			(void)exchange_tell(c, x, line,
+			    (size_t)(token->p - line), x->token,
+			    strlen(x->token), token->p + token->len,
 			    (size_t)(line + len - token->p - token->len));
 	} else if (strcmp(r->method, "notifications/resources/updated") == 0) {
 		token = rpc_param(r, "uri");
@@ -338,6 +326,8 @@ told(struct child *c, const struct rpc *r, const char *line, size_t len)
 		watchers_tell(c, NULL, line, len);
 	} else if (strcmp(r->method, "notifications/cancelled") == 0) {
 		/* Whoever has the question knows it by its id. */
+		if ((token = rpc_param(r, "requestId")) != NULL)
+			(void)ask_remove(c, NULL, token);
 		calls_tell(c, line, len);
 		watchers_tell(c, NULL, line, len);
 	} else
@@ -352,18 +342,18 @@ say(struct child *c, const char *line, size_t len)
 	struct exchange *x = exchange_newest(c, NULL);
 
 	if (c->b->conf.instance == INSTANCE_SHARED) {
-		if (x != NULL && c->npending == 1)
-			exchange_tell(x, line, len, "", 0, "", 0);
-	} else if (x != NULL)
-		exchange_tell(x, line, len, "", 0, "", 0);
-	else
+		if (x != NULL && c->npending == 1 && !runner_deaf(x->peer))
+			(void)exchange_tell(c, x, line, len, "", 0, "", 0);
+	} else if (x != NULL) {
+		if (!runner_deaf(x->peer))
+			(void)exchange_tell(c, x, line, len, "", 0, "", 0);
+	} else
 		watchers_tell(c, NULL, line, len);
 }
 
 /* uri: only to those who are subscribed to it. */
 static void
-watchers_tell(
-    const struct child *c, const char *uri, const char *line, size_t len)
+watchers_tell(struct child *c, const char *uri, const char *line, size_t len)
 {
 	struct session *s;
 	struct exchange *x;
@@ -373,20 +363,37 @@ watchers_tell(
 		    (uri != NULL && !strv_has(&s->uris, uri)))
 			continue;
 		TAILQ_FOREACH (x, &s->watchers, entry)
-			exchange_tell(x, line, len, "", 0, "", 0);
+			(void)exchange_tell(c, x, line, len, "", 0, "", 0);
 	}
 }
 
 static void
-calls_tell(const struct child *c, const char *line, size_t len)
+calls_tell(struct child *c, const char *line, size_t len)
 {
 	struct exchange *x;
 	size_t i;
 
 	for (i = 0; i < PENDING; i++)
 		TAILQ_FOREACH (x, &c->pending[i], entry)
-			if (x->peer != NULL && !is_keeper(x->peer))
-				exchange_tell(x, line, len, "", 0, "", 0);
+			if (!is_keeper(x->peer))
+				(void)exchange_tell(
+				    c, x, line, len, "", 0, "", 0);
+}
+
+/* On which call or stream: the newest call, or the stream of its own client.
+ * The keeper asks nobody. */
+static struct exchange *
+askable(struct child *c)
+{
+	struct exchange *x = exchange_newest(c, NULL);
+	struct session *s;
+
+	if (x == NULL)
+		TAILQ_FOREACH (s, &c->b->sessions, entry)
+			if (s->child == c &&
+			    (x = TAILQ_LAST(&s->watchers, exchanges)) != NULL)
+				break;
+	return x != NULL && is_keeper(x->peer) ? NULL : x;
 }
 
 static void
@@ -394,30 +401,47 @@ asked(struct child *c, const struct rpc *r, const char *line, size_t len)
 {
 	struct json_buf b = {0};
 	struct exchange *x = NULL;
-	struct session *s;
 
-	if (c->state == CHILD_UP && strcmp(r->method, "ping") != 0 &&
-	    c->b->conf.instance != INSTANCE_SHARED) {
-		x = exchange_newest(c, NULL);
-		if (x == NULL)
-			TAILQ_FOREACH (s, &c->b->sessions, entry)
-				if (s->child == c &&
-				    (x = TAILQ_LAST(&s->watchers, exchanges)) !=
-					NULL)
-					break;
-	}
-	if (x != NULL) {
-		exchange_tell(x, line, len, "", 0, "", 0);
-		return;
-	}
 	if (strcmp(r->method, "ping") == 0) {
 		rpc_putresult(&b, r->id.p, r->id.len);
 		json_puts(&b, "{}}");
-	} else
-		rpc_puterror(
-		    &b, &r->id, RPC_NO_METHOD, "nobody can be asked that here");
+		(void)put_line(c, &b);
+		json_buf_free(&b);
+		return;
+	}
+	if (c->state == CHILD_UP && c->b->conf.instance != INSTANCE_SHARED)
+		x = askable(c);
+	if (x == NULL)
+		mux_refuse(
+		    c, &r->id, RPC_NO_METHOD, "nobody can be asked that here");
+	else if (ask_add(c, x->peer, x->session, &r->id) == -1)
+		mux_refuse(c, &r->id, RPC_INTERNAL, "too many questions");
+	else if (exchange_tell(c, x, line, len, "", 0, "", 0) == -1) {
+		(void)ask_remove(c, x->peer, &r->id);
+		mux_refuse(c, &r->id, RPC_INTERNAL, "can not be asked now");
+	}
+}
+
+void
+mux_refuse(
+    struct child *c, const struct json_span *id, int code, const char *why)
+{
+	struct json_buf b = {0};
+
+	rpc_puterror(&b, id, code, why);
 	(void)put_line(c, &b);
 	json_buf_free(&b);
+}
+
+/* The number at p, or 0; *whole: nothing of the message can follow it. */
+static uint64_t
+number(const char *p, int *whole)
+{
+	char *end;
+	uint64_t n = strtoull(p, &end, 10);
+
+	*whole = end != p && end[0] == '}' && end[1] == '\0';
+	return n;
 }
 
 void
@@ -427,20 +451,24 @@ mux_giant(struct child *c, const char *head, size_t headlen, const char *tail,
 	static const char start[] = "{\"jsonrpc\":\"2.0\",\"id\":";
 	struct exchange *x = NULL;
 	char text[257], *p, *last = NULL;
+	int known = 0;
 
 	if (headlen > sizeof(start) + 20 &&
-	    memcmp(head, start, sizeof(start) - 1) == 0)
+	    memcmp(head, start, sizeof(start) - 1) == 0) {
 		x = exchange_of(
 		    c, strtoull(head + sizeof(start) - 1, NULL, 10));
-	if (x == NULL) {
+		known = 1;
+	}
+	if (!known) {
 		memcpy(text, tail, taillen);
 		text[taillen] = '\0';
 		for (p = text; (p = strstr(p, "\"id\":")) != NULL; p += 5)
 			last = p + 5;
 		if (last != NULL)
-			x = exchange_of(c, strtoull(last, NULL, 10));
+			x = exchange_of(c, number(last, &known));
 	}
-	if (x == NULL && c->npending == 1)
+	/* The late answer to a call that was cancelled is not another's. */
+	if (x == NULL && !known && c->npending == 1)
 		x = exchange_newest(c, NULL);
 	log_info(
 	    "backend %s: wrote a line of more than 16 MiB", c->b->conf.name);

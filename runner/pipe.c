@@ -23,12 +23,12 @@
 static void pipe_read(evutil_socket_t, short, void *);
 static int pipe_take(struct child *);
 static int pipe_lines(struct child *);
+static void pipe_release(struct child *);
 static void pipe_skip(struct child *, const char *, size_t);
 static void pipe_ready(evutil_socket_t, short, void *);
 static void pipe_flush(struct child *);
 
 static char buf[READ_SIZE];
-static int holding;
 
 int
 pipe_open(struct child *c, int fd)
@@ -39,8 +39,7 @@ pipe_open(struct child *c, int fd)
 		return -1;
 	p->rev = event_new(peer_base(), fd, EV_READ | EV_PERSIST, pipe_read, c);
 	p->wev = event_new(peer_base(), fd, EV_WRITE, pipe_ready, c);
-	if (p->rev == NULL || p->wev == NULL ||
-	    (!holding && event_add(p->rev, NULL) == -1)) {
+	if (p->rev == NULL || p->wev == NULL || event_add(p->rev, NULL) == -1) {
 		if (p->rev != NULL)
 			event_free(p->rev);
 		if (p->wev != NULL)
@@ -48,7 +47,6 @@ pipe_open(struct child *c, int fd)
 		p->rev = p->wev = NULL;
 		return -1;
 	}
-	p->held = holding;
 	p->fd = fd;
 	return 0;
 }
@@ -63,6 +61,7 @@ pipe_close(struct child *c)
 	if (p->wev != NULL)
 		event_free(p->wev);
 	p->rev = p->wev = NULL;
+	p->held = NULL;
 	if (p->fd != -1)
 		close(p->fd);
 	p->fd = -1;
@@ -83,24 +82,36 @@ pipe_shut(struct child *c)
 }
 
 void
-pipes_hold(int on)
+pipe_hold(struct child *c, struct peer *peer)
+{
+	if (c->pipe.rev == NULL || c->pipe.held != NULL || c->pipe.draining)
+		return;
+	c->pipe.held = peer;
+	event_del(c->pipe.rev);
+}
+
+static void
+pipe_release(struct child *c)
+{
+	struct pipe *p = &c->pipe;
+
+	p->held = NULL;
+	if (p->inlen > 0 && p->skipped == 0)
+		(void)pipe_lines(c);
+	if (p->fd != -1 && p->held == NULL && event_add(p->rev, NULL) == -1)
+		child_kill(c, "was ended: out of memory");
+}
+
+void
+pipes_release(struct peer *peer)
 {
 	struct sbackend *b;
 	struct child *c;
 
-	if (holding == on)
-		return;
-	holding = on;
 	for (b = backend_first(); b != NULL; b = TAILQ_NEXT(b, entry))
-		TAILQ_FOREACH (c, &b->children, entry) {
-			if (c->pipe.rev == NULL || c->pipe.held == on)
-				continue;
-			c->pipe.held = on;
-			if (on)
-				event_del(c->pipe.rev);
-			else
-				(void)event_add(c->pipe.rev, NULL);
-		}
+		TAILQ_FOREACH (c, &b->children, entry)
+			if (c->pipe.held == peer)
+				pipe_release(c);
 }
 
 /* ---- reading ---- */
@@ -161,7 +172,7 @@ pipe_lines(struct child *c)
 	char *start = p->in, *nl;
 	size_t len;
 
-	while (p->fd != -1 &&
+	while (p->fd != -1 && p->held == NULL &&
 	       (nl = memchr(start + p->seen, '\n',
 		    p->inlen - (size_t)(start - p->in) - p->seen)) != NULL) {
 		p->seen = 0;
@@ -175,13 +186,14 @@ pipe_lines(struct child *c)
 		return 0;
 	len = p->inlen - (size_t)(start - p->in);
 	memmove(p->in, start, len);
-	p->inlen = p->seen = len;
+	p->inlen = len;
+	p->seen = p->held == NULL ? len : 0;
 	if (len == 0 && p->incap > READ_SIZE) {
 		free(p->in);
 		p->in = NULL;
 		p->incap = 0;
 	}
-	if (len > N_BODY) {
+	if (len > N_BODY && p->held == NULL) {
 		/* Only its ends are kept, to know whose answer it was. */
 		p->skipped = len - KEEP_HEAD;
 		p->inlen = KEEP_HEAD;
@@ -237,6 +249,10 @@ pipe_skip(struct child *c, const char *q, size_t len)
 void
 pipe_drain(struct child *c)
 {
+	c->pipe.draining = 1;
+	c->pipe.held = NULL;
+	if (c->pipe.inlen > 0 && c->pipe.skipped == 0)
+		(void)pipe_lines(c);
 	while (pipe_take(c) == 1)
 		continue;
 }
@@ -246,13 +262,20 @@ pipe_drain(struct child *c)
 int
 pipe_write(struct child *c, const char *data, size_t len)
 {
+	/* One that has come is let through whatever its size. */
+	if (c->pipe.outlen > 0 && c->pipe.outlen + len > OUT_MAX)
+		return -1;
+	return pipe_put(c, data, len);
+}
+
+int
+pipe_put(struct child *c, const char *data, size_t len)
+{
 	struct pipe *p = &c->pipe;
 	size_t cap;
 	char *q;
 
-	/* One that has come is let through whatever its size. */
-	if (p->fd == -1 || c->state == CHILD_ENDING ||
-	    (p->outlen > 0 && p->outlen + len > OUT_MAX))
+	if (p->fd == -1 || c->state == CHILD_ENDING)
 		return -1;
 	if (p->outpos > 0 && p->outpos + p->outlen + len > p->outcap) {
 		memmove(p->out, p->out + p->outpos, p->outlen);

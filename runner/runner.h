@@ -11,6 +11,7 @@
  *   errlog.c    its standard error
  *   session.c   who shares which child
  *   exchange.c  requests of workers, and whom an answer belongs to
+ *   ask.c       questions of children, and who was to answer them
  *   mux.c       JSON-RPC: ids and tokens, what a child says
  */
 #include <sys/queue.h>
@@ -29,6 +30,7 @@ struct rpc;
 #define LOG_LINES 100
 #define PENDING   64 /* buckets */
 
+struct ask;
 struct exchange;
 struct session;
 
@@ -91,9 +93,11 @@ struct pipe {
 	size_t taillen;
 	char *out;
 	size_t outpos, outlen, outcap;
-	int flushing, held;
+	int flushing, draining;
+	struct peer *held; /* who does not read: it is not read either */
 };
 
+TAILQ_HEAD(asks, ask);
 TAILQ_HEAD(exchanges, exchange);
 
 struct child {
@@ -118,6 +122,8 @@ struct child {
 	struct exchanges pending[PENDING]; /* by that number */
 	unsigned int npending;
 	struct exchanges waiting; /* until it is up */
+	struct asks asks;
+	unsigned int nasks;
 	char *revision, *result; /* of initialize */
 	size_t resultlen;
 };
@@ -148,13 +154,17 @@ int pipe_open(struct child *, int fd);
 /* Whole lines; queued and written at the end of the turn. -1 when the child
  * does not read or memory is out: nothing of it is sent then. */
 int pipe_write(struct child *, const char *p, size_t len);
+/* The same for what no more can be of than of lines that were sent: it goes
+ * even if the child does not read. */
+int pipe_put(struct child *, const char *p, size_t len);
 /* The child gets an end of file. */
 void pipe_shut(struct child *);
 /* Reads what is left there, then closes it. */
 void pipe_drain(struct child *);
 void pipe_close(struct child *);
-/* Some worker does not read: children are not read either. */
-void pipes_hold(int on);
+/* Nothing more is taken from the child until pipes_release of that peer. */
+void pipe_hold(struct child *, struct peer *);
+void pipes_release(struct peer *);
 
 /* ---- errlog.c ---- */
 
@@ -200,11 +210,14 @@ struct exchange {
 	TAILQ_ENTRY(exchange) entry; /* pending, waiting or watchers */
 	LIST_ENTRY(exchange) hash; /* by peer and id */
 	struct exchanges *list; /* that it is on */
-	struct peer *peer; /* NULL: it is gone; or a request of our own */
+	struct peer *peer;
 	uint32_t id; /* of the peer */
 	struct child *child;
-	struct session *session; /* NULL: of our own */
-	uint64_t n; /* our id for the child */
+	struct session *session;
+	uint64_t n; /* our id for the child; 0: it has not been sent */
+	int owed; /* it is over, and its peer could not be told */
+	enum n_end end; /* how */
+	char *why;
 	char *body; /* while it waits; then the original id */
 	size_t bodylen;
 	char *rpcid, *token; /* JSON, as the peer wrote them; NULL none */
@@ -214,23 +227,40 @@ struct exchange {
 /* N_SEND; takes nothing. */
 void exchange_send(struct peer *, uint32_t id, const struct n_send *,
     const char *body, size_t len);
+/* Nobody wants its answer: the child is told, and it counts no more. */
 void exchange_cancel(struct peer *, uint32_t id);
 /* Request number n of the child, or NULL. */
 struct exchange *exchange_of(struct child *, uint64_t n);
 /* The newest open request of a session, or of any with session NULL. */
 struct exchange *exchange_newest(const struct child *, const struct session *);
-/* One message for its owner: a, then b, then c. */
-void exchange_tell(const struct exchange *, const char *a, size_t alen,
-    const char *b, size_t blen, const char *c, size_t clen);
-/* It is over; freed. */
+/* One message of the child for its owner: a, then b, then c. -1: it is lost. */
+int exchange_tell(struct child *, const struct exchange *, const char *a,
+    size_t alen, const char *b, size_t blen, const char *c, size_t clen);
+/* It is over; freed, or kept without its child until its peer reads again. */
 void exchange_done(struct exchange *, enum n_end, const char *why);
 /* All of a child that is gone; all that waited for it. */
 void exchanges_fail(struct child *, enum n_end, const char *why);
 /* The child is up: what has waited goes. */
 void exchanges_go(struct child *);
-/* Removed from its session; requests of a peer that is gone are cancelled. */
+/* Requests of a peer that is gone are cancelled. */
 void exchanges_gone(struct peer *);
 void exchanges_of_session(struct session *, enum n_end);
+/* It reads again: of what was kept. 1 when some has to be kept still. */
+int exchanges_owed(struct peer *);
+
+/* ---- questions ---- */
+
+/* The child's question with this id is with a peer. -1 when it has too many or
+ * memory is out. */
+int ask_add(struct child *, struct peer *, struct session *,
+    const struct json_span *id);
+/* It is answered, or (by any peer: NULL) taken back. 0 when there is none. */
+int ask_remove(struct child *, const struct peer *, const struct json_span *);
+/* Those that nobody will answer any more: the child gets an error. */
+void asks_gone(const struct peer *);
+void asks_of_session(const struct session *);
+/* The child is gone. */
+void asks_free(struct child *);
 
 /* ---- mux.c ---- */
 
@@ -238,14 +268,16 @@ void exchanges_of_session(struct session *, enum n_end);
  * been answered here, and the exchange is gone. */
 int mux_request(struct exchange *, const struct rpc *r, const char *body,
     size_t len, const char **why);
-/* A notification or answer of a peer. */
-void mux_other(
-    struct peer *, struct session *, struct child *, const char *, size_t);
+/* A notification, or an answer to what the child has asked this peer. */
+void mux_other(const struct peer *, struct child *, const char *, size_t);
 /* A request (params: JSON or NULL) or notification of our own; the answer is
  * dropped. -1 when it can not be sent. */
 int mux_own(struct child *, const char *method, const char *params);
 int mux_initialize(struct child *);
 void mux_cancel(struct exchange *);
+/* The child's question can not be answered. */
+void mux_refuse(
+    struct child *, const struct json_span *id, int code, const char *why);
 /* A line of the child. */
 void mux_line(struct child *, char *, size_t);
 /* A line that was too long: its first and last bytes. */
@@ -258,8 +290,13 @@ int master_spawn(uint32_t backend, uint64_t child);
 void master_kill(uint64_t child, int hard);
 void master_row(uint32_t id, ...) __attribute__((sentinel));
 void master_end(uint32_t id, int failed, const char *message);
-/* Does this peer read? If not children are not read until it does. */
-void runner_check(struct peer *);
+/* Something went to this peer, from a child or NULL: does it read? If not the
+ * child is held. */
+void runner_sent(struct peer *, struct child *);
+/* A descriptor with so many bytes is about to be sent. */
+void runner_far(struct peer *, size_t);
+/* It has not read for so long that nobody is held for it. */
+int runner_deaf(const struct peer *);
 /* Is it the keeper? */
 int is_keeper(const struct peer *);
 

@@ -78,6 +78,7 @@ void
 session_end(struct session *s)
 {
 	exchanges_of_session(s, N_END_SESSION);
+	asks_of_session(s);
 	LIST_REMOVE(s, hash);
 	TAILQ_REMOVE(&s->b->sessions, s, entry);
 	strv_free(&s->uris);
@@ -245,8 +246,8 @@ sessions_restore(struct child *c)
 	TAILQ_FOREACH (s, &c->b->sessions, entry)
 		TAILQ_FOREACH (x, &s->watchers, entry)
 			if (is_keeper(x->peer))
-				exchange_tell(x, changed, sizeof(changed) - 1,
-				    "", 0, "", 0);
+				(void)exchange_tell(c, x, changed,
+				    sizeof(changed) - 1, "", 0, "", 0);
 }
 
 void

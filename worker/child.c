@@ -16,8 +16,9 @@
 #include "upconn.h"
 #include "worker.h"
 
-#define BUCKETS 256
-#define GONE    "can not be reached: its runner is away"
+#define BUCKETS      256
+#define CANCEL_AGAIN 50 /* ms */
+#define GONE         "can not be reached: its runner is away"
 
 /* What a caller of stdio_send holds. */
 struct childreq {
@@ -38,6 +39,12 @@ struct stdio_open {
 	void *arg;
 };
 
+/* A request that runner has not been told to cancel: its channel was full. */
+struct owed {
+	TAILQ_ENTRY(owed) entry;
+	uint32_t id;
+};
+
 static void runner_gone(struct peer *);
 static void runner_lost(void);
 static void on_opened(struct peer *, uint32_t, void *, int);
@@ -49,6 +56,8 @@ static struct childreq *req_find(uint32_t);
 static int req_send(
     struct childreq *, const struct upreq_head *, const char *, size_t);
 static void req_over(struct childreq *, enum up_result, int);
+static void req_cancel(uint32_t);
+static void on_owed(evutil_socket_t, short, void *);
 static void req_later(struct childreq *, enum up_result);
 static void later(void);
 static void on_late(evutil_socket_t, short, void *);
@@ -68,7 +77,8 @@ static uint32_t next_id;
 static struct childreqs reqs[BUCKETS]; /* by id */
 static struct childreqs late = TAILQ_HEAD_INITIALIZER(late);
 static TAILQ_HEAD(, stdio_open) opens = TAILQ_HEAD_INITIALIZER(opens);
-static struct event *late_timer;
+static struct event *late_timer, *owed_timer;
+static TAILQ_HEAD(, owed) owed = TAILQ_HEAD_INITIALIZER(owed);
 static int ready;
 
 static void
@@ -285,11 +295,50 @@ stdio_drop(struct upreq *r)
 		TAILQ_REMOVE(&late, c, entry);
 	else {
 		TAILQ_REMOVE(&reqs[c->id % BUCKETS], c, entry);
-		if (runner != NULL)
-			(void)peer_send(
-			    runner, N_CANCEL, c->id, NULL, NULL, -1);
+		req_cancel(c->id);
 	}
 	free(c);
+}
+
+/* What the child never hears of it goes on with for nobody. No more are kept
+ * than requests were sent. */
+static void
+req_cancel(uint32_t id)
+{
+	struct timeval tv = {0, CANCEL_AGAIN * 1000};
+	struct owed *o;
+
+	if (runner == NULL ||
+	    (TAILQ_EMPTY(&owed) &&
+		peer_send(runner, N_CANCEL, id, NULL, NULL, -1) == 0))
+		return;
+	if (owed_timer == NULL)
+		owed_timer = event_new(peer_base(), -1, 0, on_owed, NULL);
+	if (owed_timer == NULL || (o = calloc(1, sizeof(*o))) == NULL)
+		fatalx("out of memory");
+	o->id = id;
+	TAILQ_INSERT_TAIL(&owed, o, entry);
+	event_add(owed_timer, &tv);
+}
+
+static void
+on_owed(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval tv = {0, CANCEL_AGAIN * 1000};
+	struct owed *o;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	while ((o = TAILQ_FIRST(&owed)) != NULL) {
+		if (runner != NULL &&
+		    peer_send(runner, N_CANCEL, o->id, NULL, NULL, -1) == -1) {
+			event_add(owed_timer, &tv);
+			return;
+		}
+		TAILQ_REMOVE(&owed, o, entry);
+		free(o);
+	}
 }
 
 void

@@ -277,6 +277,10 @@ notify_cancelled(const struct call *c)
 	size_t len;
 	char id[48], *body;
 
+	/* Runner tells a child when the request is dropped: a message that
+	 * could be overtaken by that would be one about nothing. */
+	if (c->backend->conf.stdio != 0)
+		return;
 	splice_id(id, c->id);
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
 		      "\"notifications/cancelled\",\"params\":{\"requestId\":");

@@ -1,0 +1,304 @@
+/*
+ * runner/ask.c: who may answer what a child has asked, and that it is answered
+ * once whatever becomes of who was asked.
+ */
+#include <sys/socket.h>
+
+#include <event2/event.h>
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../runner/runner.h"
+#include "compat.h"
+#include "log.h"
+#include "test.h"
+
+static void gone(struct peer *);
+
+static const struct peer_class class = {"worker", NULL, 0, 1, gone, NULL};
+static struct child *child;
+static struct peer *one, *two;
+static uint64_t spawned; /* number of the child that was asked for */
+static uint32_t next_id;
+static int out; /* what the child reads */
+
+/* ---- what main.c would do ---- */
+
+int
+master_spawn(uint32_t b, uint64_t c)
+{
+	(void)b;
+	spawned = c;
+	return 0;
+}
+
+void
+master_kill(uint64_t c, int hard)
+{
+	(void)c;
+	(void)hard;
+}
+
+void
+master_row(uint32_t id, ...)
+{
+	(void)id;
+}
+
+void
+master_end(uint32_t id, int failed, const char *message)
+{
+	(void)id;
+	(void)failed;
+	(void)message;
+}
+
+void
+runner_sent(struct peer *p, struct child *c)
+{
+	(void)p;
+	(void)c;
+}
+
+void
+runner_far(struct peer *p, size_t len)
+{
+	(void)p;
+	(void)len;
+}
+
+int
+runner_deaf(const struct peer *p)
+{
+	(void)p;
+	return 0;
+}
+
+int
+is_keeper(const struct peer *p)
+{
+	return peer_role(p) == ROLE_KEEPER;
+}
+
+static void
+gone(struct peer *p)
+{
+	(void)p;
+}
+
+/* ---- the child and its peers ---- */
+
+static void
+child_says(const char *text)
+{
+	char line[256];
+
+	(void)strlcpy(line, text, sizeof(line));
+	mux_line(child, line, strlen(line));
+}
+
+static void
+asks(const char *id)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+	    "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"method\":\"roots/list\"}",
+	    id);
+	child_says(line);
+}
+
+static void
+sends(struct peer *p, struct session *s, uint8_t method, const char *body)
+{
+	struct n_send m;
+
+	memset(&m, 0, sizeof(m));
+	m.backend = 1;
+	m.method = method;
+	m.session = s->id;
+	exchange_send(p, ++next_id, &m, body, strlen(body));
+}
+
+static void
+answers(struct peer *p, struct session *s, const char *id)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+	    "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"result\":{}}", id);
+	sends(p, s, N_POST, line);
+}
+
+/* What has come to the child since it was asked last. */
+static const char *
+came(void)
+{
+	static char text[4096];
+	ssize_t n;
+
+	(void)event_base_loop(peer_base(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	n = recv(out, text, sizeof(text) - 1, MSG_DONTWAIT);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+/* One refusal of that question, and nothing else. */
+static int
+refused(const char *text, const char *id)
+{
+	char want[64];
+	const char *nl = strchr(text, '\n');
+
+	snprintf(want, sizeof(want), "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",", id);
+	return strncmp(text, want, strlen(want)) == 0 &&
+	       strstr(text, "\"error\":{\"code\":-32603") != NULL &&
+	       nl != NULL && nl[1] == '\0';
+}
+
+static struct peer *
+peer(uint64_t id, uint8_t role)
+{
+	int fd[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	return peer_new(fd[0], &class, role, id, 1, NULL);
+}
+
+static struct session *
+session(struct peer *p)
+{
+	struct n_open m;
+	char who[] = "";
+
+	memset(&m, 0, sizeof(m));
+	m.backend = 1;
+	m.subject = who;
+	session_open(p, ++next_id, &m);
+	return TAILQ_LAST(&backend_find(1)->sessions, sessions);
+}
+
+static void
+test_answers(struct session *s)
+{
+	asks("a");
+	CHECK(child->nasks == 1);
+	CHECK(*came() == '\0');
+	/* Not by whoever has not been asked, nor what has not been. */
+	answers(two, s, "a");
+	answers(one, s, "b");
+	CHECK(*came() == '\0' && child->nasks == 1);
+	answers(one, s, "a");
+	CHECK(strstr(came(), "\"id\":\"a\",\"result\"") != NULL);
+	CHECK(child->nasks == 0);
+	answers(one, s, "a");
+	CHECK(*came() == '\0');
+	/* Nor what was taken back. */
+	asks("c");
+	child_says("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+		   "cancelled\",\"params\":{\"requestId\":\"c\"}}");
+	CHECK(child->nasks == 0);
+	answers(one, s, "c");
+	CHECK(*came() == '\0');
+}
+
+static void
+test_bound(struct session *s)
+{
+	char id[16];
+	int i;
+
+	for (i = 0; i < 1024; i++) {
+		snprintf(id, sizeof(id), "n%d", i);
+		asks(id);
+	}
+	CHECK(child->nasks == 1024);
+	CHECK(*came() == '\0');
+	asks("over");
+	CHECK(refused(came(), "over"));
+	for (i = 0; i < 1024; i++) {
+		snprintf(id, sizeof(id), "n%d", i);
+		answers(one, s, id);
+		(void)came();
+	}
+	CHECK(child->nasks == 0);
+}
+
+int
+main(void)
+{
+	static char init[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
+			     "{\"protocolVersion\":\"2025-11-25\"}}";
+	struct conf_stdio conf;
+	struct session *s, *t;
+	struct peer *keeper;
+	char name[] = "unit";
+	int io[2];
+
+	log_init("test", 1);
+	log_setlevel(LOG_L_ERROR);
+	peer_setbase(event_base_new());
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, io) == 0);
+	out = io[1];
+	memset(&conf, 0, sizeof(conf));
+	conf.id = 1;
+	conf.name = name;
+	conf.instance = INSTANCE_PRINCIPAL;
+	conf.max_instances = 1;
+	conf.start_timeout = conf.stop_timeout = 1;
+	backend_add(1, &conf);
+	backend_commit(1);
+	keeper = peer(1, ROLE_KEEPER);
+	one = peer(1, ROLE_WORKER);
+	two = peer(2, ROLE_WORKER);
+	s = session(keeper);
+	CHECK(s == NULL);
+	child = TAILQ_FIRST(&backend_find(1)->children);
+	child_io(spawned, 1, 1, io[0]);
+	mux_line(child, init, sizeof(init) - 1);
+	(void)came();
+	s = TAILQ_FIRST(&backend_find(1)->sessions);
+	/* The keeper has nobody whom it could ask. */
+	sends(keeper, s, N_GET, "");
+	asks("k");
+	CHECK(strstr(came(), "nobody can be asked") != NULL);
+	session_end(s);
+
+	s = session(one);
+	t = session(two);
+	CHECK(s != NULL && t != NULL && s != t);
+	sends(one, s, N_GET, "");
+	test_answers(s);
+	test_bound(s);
+	/* The session ends, and its worker and child do not. */
+	asks("d");
+	session_end(t);
+	CHECK(*came() == '\0');
+	session_end(s);
+	CHECK(refused(came(), "d"));
+	/* The worker ends. */
+	s = session(one);
+	t = session(two);
+	sends(one, s, N_GET, "");
+	asks("e");
+	exchanges_gone(two);
+	CHECK(*came() == '\0');
+	exchanges_gone(one);
+	CHECK(refused(came(), "e"));
+	CHECK(child->nasks == 0);
+	/* Nobody is there: at once. And one that goes with its question. */
+	asks("f");
+	CHECK(strstr(came(), "nobody can be asked") != NULL);
+	sends(two, t, N_GET, "");
+	asks("g");
+	child_exited(spawned, 0, "");
+	backend_forget(1);
+	peer_free(keeper);
+	peer_free(one);
+	peer_free(two);
+	close(out);
+	TEST_END();
+}
