@@ -55,6 +55,8 @@
 #define RET_EPERM (SECCOMP_RET_ERRNO | EPERM)
 #define RET_KILL  SECCOMP_RET_KILL_PROCESS
 #define RET_ASK   SECCOMP_RET_USER_NOTIF /* nanny, see sandbox_gate.c */
+/* What the headers of Debian 12 may lack; Linux 5.19. */
+#define WAIT_KILLABLE (1U << 5)
 #ifdef SANITIZE
 /* The run-time of the sanitizers asks for more than we list. */
 #define RET_DEFAULT RET_EPERM
@@ -232,35 +234,42 @@ ll_open(struct ll *l, uint64_t net)
 	return l->fd == -1 ? -1 : 0;
 }
 
-/* must: it was asked for by name. /lib64 and the like are not everywhere. */
+/* Closes fd. */
 static int
-ll_allow(const struct ll *l, const char *path, uint64_t access, int must)
+ll_add(const struct ll *l, int fd, uint64_t access)
 {
 	struct landlock_path_beneath_attr rule;
 	struct stat st;
 	int ret, saved;
 
-	if (l->fd == -1)
-		return 0;
 	memset(&rule, 0, sizeof(rule));
 	rule.allowed_access = access & l->handled;
-	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
-	if (rule.parent_fd == -1) {
-		if (!must &&
-		    (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
-			return 0;
-		return -1;
-	}
-	if ((ret = fstat(rule.parent_fd, &st)) == 0) {
+	rule.parent_fd = fd;
+	if ((ret = fstat(fd, &st)) == 0) {
 		if (!S_ISDIR(st.st_mode))
 			rule.allowed_access &= LL_FILE;
 		ret = (int)syscall(SYS_landlock_add_rule, l->fd,
 		    LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 	}
 	saved = errno;
-	close(rule.parent_fd);
+	close(fd);
 	errno = saved;
 	return ret;
+}
+
+/* must: it was asked for by name. /lib64 and the like are not everywhere. */
+static int
+ll_allow(const struct ll *l, const char *path, uint64_t access, int must)
+{
+	int fd;
+
+	if (l->fd == -1)
+		return 0;
+	if ((fd = open(path, O_PATH | O_CLOEXEC)) != -1)
+		return ll_add(l, fd, access);
+	if (!must && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+		return 0;
+	return -1;
 }
 
 static int
@@ -298,6 +307,13 @@ landlock(const struct ll_path *paths, size_t n, uint64_t net)
 		return 0;
 	}
 	return l.abi;
+}
+
+int
+sandbox_has_files(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0,
+		   LANDLOCK_CREATE_RULESET_VERSION) >= 1;
 }
 
 /* ---- roles ---- */
@@ -484,13 +500,25 @@ child_program(const struct ll *l, const char *path)
 	return ll_allow(l, dir, LL_RX, 0);
 }
 
-/* Its own directories; "/" as one would be no confinement at all. */
+/* "/" as its own directory would be no confinement at all. */
 static int
 child_own(const struct ll *l, const char *dir)
 {
 	return dir[0] == '\0' || strcmp(dir, "/") == 0
 		   ? 0
 		   : ll_allow(l, dir, LL_OWN, 1);
+}
+
+/* The one above is its user's: a child before may have left a link there. */
+static int
+child_tmp(const struct ll *l, const char *dir)
+{
+	int fd;
+
+	if (l->fd == -1 || dir[0] == '\0')
+		return 0;
+	fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd == -1 ? -1 : ll_add(l, fd, LL_OWN);
 }
 
 static int
@@ -519,7 +547,7 @@ child_landlock(const struct m_exec *x, const char **what)
 	if (child_own(&l, x->cwd) == -1)
 		return -1;
 	*what = x->tmp;
-	if (child_own(&l, x->tmp) == -1)
+	if (child_tmp(&l, x->tmp) == -1)
 		return -1;
 	*what = "landlock";
 	return ll_enter(&l);
@@ -554,9 +582,12 @@ sandbox_child(const struct m_exec *x, pid_t nanny, int sock, const char **what)
 		t[n++].n = NELEM(nojit);
 	}
 	if (x->network == NETWORK_LOOPBACK)
-		flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+		flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE;
 	*what = "seccomp";
-	if ((gate = seccomp(t, n, RET_ALLOW, nanny, flags)) == -1)
+	gate = seccomp(t, n, RET_ALLOW, nanny, flags);
+	if (gate == -1 && errno == EINVAL && (flags & WAIT_KILLABLE))
+		gate = seccomp(t, n, RET_ALLOW, nanny, flags & ~WAIT_KILLABLE);
+	if (gate == -1)
 		return -1;
 	if (x->network != NETWORK_LOOPBACK)
 		return 0;

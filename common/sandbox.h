@@ -29,15 +29,20 @@ int sandbox_nanny(int gated);
  * closed then. *what names what failed. */
 int sandbox_child(
     const struct m_exec *, pid_t nanny, int sock, const char **what);
+/* Does the kernel hold a child to the files it was given? */
+int sandbox_has_files(void);
 
 /*
  * The gate of a child with NETWORK_LOOPBACK, a descriptor on which the kernel
  * asks nanny what the child may do with the network. take waits for it: -1 if
  * the child has ended before. serve answers one question; call it when poll(2)
- * says that there is one. -1: there will be no more.
+ * says that there is one. -1: there will be no more. For that it makes
+ * processes, a bounded number: reaped says that the caller has reaped one, or
+ * another's.
  */
 int sandbox_gate_send(int sock, int fd);
 int sandbox_gate_take(int sock);
 int sandbox_gate_serve(int gate);
+void sandbox_gate_reaped(pid_t pid);
 
 #endif

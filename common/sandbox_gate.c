@@ -4,6 +4,8 @@
  * Nanny does not tell the kernel to go on, since what it has looked at may
  * change before the kernel looks: it takes a copy of the address and of the
  * descriptor and makes the call itself, in a process of its own that may block.
+ * No signal but one that ends it interrupts whoever has asked (Linux 5.19): to
+ * ask again would be to make the call twice.
  */
 #include <sys/types.h>
 
@@ -18,9 +20,11 @@
 #if defined(__linux__)
 
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <linux/seccomp.h>
 #include <netinet/in.h>
@@ -29,8 +33,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define LINE_MAX_STATUS 4096
+#define CALLS_MAX       64 /* calls that wait at a time */
+#define CALLS_WAIT      20 /* ms that those who were killed may take to go */
 
 union address {
 	struct sockaddr sa;
@@ -41,6 +48,7 @@ union address {
 };
 
 static pid_t leader(pid_t);
+static int valid(int, uint64_t);
 static int alive(int, const struct seccomp_notif *);
 static int take_descriptor(pid_t, int);
 static int take_address(
@@ -51,6 +59,17 @@ static int permitted(pid_t, int, int, union address *, socklen_t *);
 static int may_listen(int);
 static int do_it(int, const struct seccomp_notif *);
 static void answer(int, uint64_t, int);
+static void make_call(int, const struct seccomp_notif *, pid_t)
+    __attribute__((noreturn));
+static unsigned int drop_calls(int, unsigned int *);
+static int room_for_call(int);
+
+/* The processes that make calls, by the question that each answers. They are
+ * not the child's, whose limit does not count them. */
+static struct call {
+	pid_t pid; /* 0: none */
+	uint64_t id;
+} calls[CALLS_MAX];
 
 int
 sandbox_gate_send(int sock, int fd)
@@ -120,11 +139,15 @@ leader(pid_t tid)
 
 /* Does whoever asked still wait? If not its number may be another's now. */
 static int
+valid(int gate, uint64_t id)
+{
+	return ioctl(gate, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+static int
 alive(int gate, const struct seccomp_notif *q)
 {
-	uint64_t id = q->id;
-
-	return ioctl(gate, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+	return valid(gate, q->id);
 }
 
 static int
@@ -283,24 +306,93 @@ answer(int gate, uint64_t id, int error)
 	(void)ioctl(gate, SECCOMP_IOCTL_NOTIF_SEND, &r);
 }
 
+/* It ends with nanny, whatever it waits for. */
+static void
+make_call(int gate, const struct seccomp_notif *q, pid_t nanny)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() == nanny)
+		answer(gate, q->id, do_it(gate, q));
+	_exit(0);
+}
+
+/* Whoever asked may be gone, and the one who makes its call wait on: it is
+ * killed. How many there are; *doomed of them have been. */
+static unsigned int
+drop_calls(int gate, unsigned int *doomed)
+{
+	unsigned int n = 0;
+	struct call *c;
+
+	*doomed = 0;
+	for (c = calls; c < calls + CALLS_MAX; c++) {
+		if (c->pid == 0)
+			continue;
+		if (waitpid(c->pid, NULL, WNOHANG) == c->pid) {
+			c->pid = 0;
+			continue;
+		}
+		n++;
+		if (!valid(gate, c->id)) {
+			(void)kill(c->pid, SIGKILL);
+			++*doomed;
+		}
+	}
+	return n;
+}
+
+static int
+room_for_call(int gate)
+{
+	const struct timespec ts = {0, 1000000L};
+	unsigned int doomed, i;
+
+	for (i = 0; drop_calls(gate, &doomed) == CALLS_MAX; i++) {
+		if (doomed == 0 || i == CALLS_WAIT)
+			return 0;
+		(void)nanosleep(&ts, NULL);
+	}
+	return 1;
+}
+
+void
+sandbox_gate_reaped(pid_t pid)
+{
+	struct call *c;
+
+	for (c = calls; c < calls + CALLS_MAX; c++)
+		if (c->pid == pid)
+			c->pid = 0;
+}
+
 int
 sandbox_gate_serve(int gate)
 {
 	struct seccomp_notif q;
+	struct call *c;
+	pid_t nanny = getpid();
 	long pid;
 
 	memset(&q, 0, sizeof(q));
 	/* Whoever asked may be gone already. */
 	if (ioctl(gate, SECCOMP_IOCTL_NOTIF_RECV, &q) == -1)
 		return errno == ENOENT || errno == EINTR ? 0 : -1;
+	if (!room_for_call(gate)) {
+		answer(gate, q.id, EAGAIN);
+		return 0;
+	}
 	/* Not libc's fork, which needs more system calls than we have. */
 	pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
-	if (pid == 0) {
-		answer(gate, q.id, do_it(gate, &q));
-		_exit(0);
-	}
-	if (pid == -1)
+	if (pid == 0)
+		make_call(gate, &q, nanny);
+	if (pid == -1) {
 		answer(gate, q.id, EAGAIN);
+		return 0;
+	}
+	for (c = calls; c->pid != 0; c++)
+		continue;
+	c->pid = (pid_t)pid;
+	c->id = q.id;
 	return 0;
 }
 
@@ -327,6 +419,12 @@ sandbox_gate_serve(int gate)
 {
 	(void)gate;
 	return -1;
+}
+
+void
+sandbox_gate_reaped(pid_t pid)
+{
+	(void)pid;
 }
 
 #endif

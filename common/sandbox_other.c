@@ -175,3 +175,13 @@ sandbox_child(const struct m_exec *x, pid_t nanny, int sock, const char **what)
 }
 
 #endif
+
+#if !defined(__linux__)
+
+int
+sandbox_has_files(void)
+{
+	return 0;
+}
+
+#endif

@@ -362,6 +362,7 @@ static const struct rule nanny_gate[] = {
 	ONLY(ioctl, IS(1, SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND,
 	    SECCOMP_IOCTL_NOTIF_ID_VALID)),
 	ONLY(clone, IS(0, SIGCHLD)), /* who makes the call may block */
+	ONLY(prctl, IS(0, PR_SET_PDEATHSIG)), /* and goes with nanny */
 	ALLOW(pidfd_open),	/* the child's descriptor */
 	ALLOW(pidfd_getfd),
 	ALLOW(connect),		/* what it asked for */

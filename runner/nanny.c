@@ -475,7 +475,8 @@ has_ended(pid_t child)
 			return 0;
 		if (si.si_pid == child)
 			return 1;
-		(void)waitpid(si.si_pid, NULL, WNOHANG);
+		if (waitpid(si.si_pid, NULL, WNOHANG) == si.si_pid)
+			sandbox_gate_reaped(si.si_pid);
 	}
 }
 
@@ -651,6 +652,9 @@ main(void)
 	show_name(&x);
 	become(&x);
 	settle(master);
+	/* By its user, who owns what is above. */
+	if (x.tmp[0] != '\0' && mkdir(x.tmp, 0700) == -1 && errno != EEXIST)
+		die_errno(x.tmp);
 	/* No signal that is for a terminal's or the child's group is for us. */
 	if (setsid() == -1)
 		die_errno("setsid");

@@ -5,6 +5,8 @@
  */
 #include <netinet/in.h>
 
+#include <linux/seccomp.h>
+
 #include "common_nanny_harness.h"
 #include "common_nanny_net.h"
 
@@ -166,6 +168,96 @@ test_waiting(void)
 	CHECK(is_gone((pid_t)pid));
 }
 
+/* The processes of nanny's own that are below it: who makes calls, and the
+ * child. */
+static int
+below(pid_t nanny)
+{
+	char path[64], line[4096] = "";
+	FILE *fp;
+	int n = 0;
+	char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)nanny,
+	    (int)nanny);
+	if ((fp = fopen(path, "r")) == NULL)
+		return -1;
+	if (fgets(line, sizeof(line), fp) == NULL)
+		line[0] = '\0';
+	fclose(fp);
+	for (p = line; (p = strchr(p, ' ')) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* A signal does not make a call twice, or leave somebody behind who waits. */
+static void
+test_signals(void)
+{
+	struct started s;
+	struct m_exec x;
+
+	/* Linux 5.19: it looks at the flags before it looks at the filter. */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | 1U << 5, NULL) == -1 &&
+	    errno == EFAULT)
+		CHECK(run_net("once", port) == 0);
+	else
+		printf("gate: a signal may make a call twice here\n");
+	exec_try(&x, "alarmed", silent);
+	x.network = NETWORK_LOOPBACK;
+	start(&s, &x);
+	wire_free(&def_m_exec, &x);
+	CHECK(read_number(&s) > 1);
+	msleep(300);
+	CHECK(below(s.pid) == 2);
+	(void)kill(s.pid, SIGUSR1);
+	finish(&s);
+}
+
+/* No more than 64 wait at a time, and who is gone does not count. */
+static void
+test_many(void)
+{
+	struct started s;
+	struct m_exec x;
+
+	exec_try(&x, "many", ports);
+	x.network = NETWORK_LOOPBACK;
+	start(&s, &x);
+	wire_free(&def_m_exec, &x);
+	CHECK(read_number(&s) == MANY - 64);
+	CHECK(below(s.pid) == 1 + 64);
+	CHECK(write(s.io, "\n", 1) == 1);
+	finish(&s);
+	CHECK(WIFEXITED(s.status) && WEXITSTATUS(s.status) == 0);
+}
+
+/* Nanny is killed: who waits in its place goes, too. */
+static void
+test_killed(void)
+{
+	struct started s;
+	struct m_exec x;
+	int n = 0;
+
+	exec_try(&x, "stay", silent);
+	x.network = NETWORK_LOOPBACK;
+	start(&s, &x);
+	wire_free(&def_m_exec, &x);
+	CHECK(read_number(&s) > 1);
+	msleep(200);
+	CHECK(below(s.pid) == 2);
+	(void)kill(s.pid, SIGKILL);
+	finish(&s);
+	/* They are ours now. */
+	alarm(5);
+	while (waitpid(-1, NULL, 0) > 0)
+		n++;
+	alarm(0);
+	CHECK(n == 2);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -177,6 +269,9 @@ main(int argc, char **argv)
 	test_elsewhere();
 	test_local();
 	test_waiting();
+	test_signals();
+	test_many();
+	test_killed();
 	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 	stop_servers();
 	clean();

@@ -8,6 +8,7 @@
  */
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -171,6 +173,99 @@ net_stay(const char *port)
 	return net_connect("127.0.0.1", port);
 }
 
+static volatile sig_atomic_t alarms;
+
+static void
+net_on_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
+
+/* A signal as often as can be; a call that one interrupts is made again. */
+static void
+net_alarms(int us)
+{
+	struct sigaction sa;
+	struct itimerval it = {{0, us}, {0, us}};
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = net_on_alarm;
+	sa.sa_flags = SA_RESTART;
+	(void)sigaction(SIGALRM, &sa, NULL);
+	(void)setitimer(ITIMER_REAL, &it, NULL);
+}
+
+/* Each call is made once, whatever signals come. */
+static int
+net_once(const char *port)
+{
+	struct sockaddr_storage to, any;
+	socklen_t len = net_addr(&to, "127.0.0.1", port), alen;
+	int fd, i, ret = 0;
+
+	alen = net_addr(&any, "127.0.0.1", "0");
+	net_alarms(50);
+	for (i = 0; i < 500 && ret == 0; i++) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (bind(fd, (struct sockaddr *)&any, alen) == -1 ||
+		    connect(fd, (struct sockaddr *)&to, len) == -1)
+			ret = errno;
+		close(fd);
+	}
+	return ret != 0 ? ret : alarms == 0 ? 253 : 0;
+}
+
+/* Waits for somebody who never answers, under signals. */
+static int
+net_stay_alarmed(const char *port)
+{
+	dprintf(STDOUT_FILENO, "%ld\n", (long)getpid());
+	net_alarms(1000);
+	return net_connect("127.0.0.1", port);
+}
+
+#define MANY 80
+
+/* "silent port": of 80 processes that want to wait says how many are refused
+ * with EAGAIN; told to by a line ends them all, and connects where somebody
+ * answers. */
+static int
+net_many(const char *ports)
+{
+	const char *second = strchr(ports, ' ') + 1;
+	char first[16] = {0};
+	pid_t pids[MANY];
+	int i, status, round, refused = 0;
+	char c;
+
+	memcpy(first, ports, (size_t)(second - 1 - ports));
+	for (i = 0; i < MANY; i++)
+		if ((pids[i] = fork()) == 0)
+			_exit(net_connect("127.0.0.1", first));
+	/* More than expected would come soon after. */
+	for (round = 0; round < 100 && refused < MANY - 64; round++) {
+		usleep(50000);
+		for (i = 0; i < MANY; i++) {
+			if (pids[i] == 0 ||
+			    waitpid(pids[i], &status, WNOHANG) != pids[i])
+				continue;
+			pids[i] = 0;
+			refused +=
+			    WIFEXITED(status) && WEXITSTATUS(status) == EAGAIN;
+		}
+	}
+	dprintf(STDOUT_FILENO, "%d\n", refused);
+	if (read(STDIN_FILENO, &c, 1) != 1)
+		return 252;
+	for (i = 0; i < MANY; i++)
+		if (pids[i] != 0)
+			kill(pids[i], SIGKILL);
+	while (wait(NULL) > 0)
+		continue;
+	return net_connect("127.0.0.1", second);
+}
+
 static int
 net_bind(const char *host)
 {
@@ -270,7 +365,8 @@ net_try(const char *what, const char *arg)
 	    {"out mapped", net_out_mapped}, {"almost", net_almost},
 	    {"thread", net_in_thread}, {"child", net_in_child},
 	    {"race", net_race}, {"beside", net_beside}, {"stay", net_stay},
-	    {"bind", net_bind}, {"listen", net_listen},
+	    {"alarmed", net_stay_alarmed}, {"once", net_once},
+	    {"many", net_many}, {"bind", net_bind}, {"listen", net_listen},
 	    {"fastopen", net_fastopen}, {"datagram", net_type},
 	    {"unix", net_unix_connect}, {"unix bind", net_unix_bind}};
 	size_t i;

@@ -3,6 +3,9 @@
  * refused, and that nothing of its tree outlives nanny. As root the child is
  * another user. The program in the child is mostly this one.
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
 #include "compat.h"
 
 #include "common_nanny_harness.h"
@@ -378,6 +381,40 @@ test_files(void)
 	CHECK(run_exec(&s, &x) == EACCES);
 }
 
+/* It makes the one for temporary files as its user, and follows no link. */
+static void
+test_tmp(void)
+{
+	struct started s;
+	struct m_exec x;
+	struct stat st;
+	char path[128], to[128];
+	uid_t uid = geteuid() == 0 ? (uid_t)OTHER_UID : geteuid();
+	int i;
+
+	CHECK(snprintf(path, sizeof(path), "%s/t", home) < (int)sizeof(path));
+	for (i = 0; i < 2; i++) {
+		CHECK(snprintf(to, sizeof(to), "%s/new%d", path, i) > 0);
+		exec_try(&x, "write", to);
+		free(x.tmp);
+		x.tmp = strdup(path);
+		free(x.cwd);
+		x.cwd = strdup("/");
+		CHECK(run_exec(&s, &x) == 0);
+		CHECK(lstat(path, &st) == 0 && S_ISDIR(st.st_mode));
+		CHECK((st.st_mode & 07777) == 0700 && st.st_uid == uid);
+	}
+	if (!have_landlock)
+		return;
+	CHECK(snprintf(path, sizeof(path), "%s/link", home) > 0);
+	CHECK(symlink(outside, path) == 0);
+	exec_init(&x, "/bin/true", NULL, NULL);
+	free(x.tmp);
+	x.tmp = strdup(path);
+	CHECK(run_exec(&s, &x) == 126);
+	CHECK(strstr(s.errout, "link: Not a directory") != NULL);
+}
+
 static void
 test_processes(void)
 {
@@ -461,11 +498,33 @@ test_eof(void)
 	wire_free(&def_m_exec, &x);
 }
 
+/* ---- a kernel without Landlock, for live tests ---- */
+
+static int
+without_landlock(char **argv)
+{
+	struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+				      offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog filter = {sizeof(f) / sizeof(f[0]), f};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == -1)
+		return 1;
+	execv(argv[0], argv);
+	return 1;
+}
+
 /* ---- the place ---- */
 
 int
 main(int argc, char **argv)
 {
+	if (argc > 2 && strcmp(argv[1], "without landlock") == 0)
+		_exit(without_landlock(argv + 2));
 	if (argc > 1)
 		_exit(helper(argv + 1));
 	prepare();
@@ -479,6 +538,7 @@ main(int argc, char **argv)
 	test_refused();
 	test_code();
 	test_files();
+	test_tmp();
 	test_processes();
 	test_size();
 	test_eof();
