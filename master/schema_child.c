@@ -53,6 +53,12 @@ static void expand(char **, const char *);
 static void expand_dirs(struct strv *, const char *);
 static void groups_of(struct load *, const struct node *, const char *,
     struct conf_child *, const struct passwd *);
+static void check_ours(struct load *, const struct node *, const char *,
+    const struct conf_child *, const char *);
+
+/* Whom mcpgwd's own processes run as, or have run. */
+static const char *const ours[] = {
+    "_mcpgw", "_mcpauth", "_mcprun", "_mcpfetch", NULL};
 
 static const struct listcheck dirs = {check_dir};
 static const struct word instances[] = {{"shared", INSTANCE_SHARED},
@@ -201,12 +207,50 @@ groups_of(struct load *l, const struct node *n, const char *path,
 	}
 }
 
+/* By number: another name can be one of our users, and a group of theirs opens
+ * what they leave to it. */
+static void
+check_ours(struct load *l, const struct node *n, const char *path,
+    const struct conf_child *c, const char *name)
+{
+	const struct passwd *pw;
+	const struct group *gr;
+	gid_t gids[2];
+	uint32_t i, j, k;
+
+	for (i = 0; ours[i] != NULL; i++) {
+		gids[0] = gids[1] = 0;
+		if ((pw = getpwnam(ours[i])) != NULL) {
+			gids[0] = pw->pw_gid;
+			if (pw->pw_uid == c->x.uid) {
+				node_err(l, n, path,
+				    "%s has the id of %s, a user of mcpgwd's "
+				    "own",
+				    name, ours[i]);
+				return;
+			}
+		}
+		if ((gr = getgrnam(ours[i])) != NULL)
+			gids[1] = gr->gr_gid;
+		for (j = 0; j < 2; j++)
+			for (k = 0; gids[j] != 0 && k <= c->x.groups.n; k++) {
+				if (gids[j] != (k < c->x.groups.n
+						       ? c->x.groups.v[k]
+						       : c->x.gid))
+					continue;
+				node_err(l, n, path,
+				    "%s is in group %u of %s, a user of "
+				    "mcpgwd's own; take it out",
+				    name, (unsigned int)gids[j], ours[i]);
+				return;
+			}
+	}
+}
+
 static void
 set_user(struct load *l, const struct node *n, const char *path, void *field,
     const struct keydef *d)
 {
-	static const char *const ours[] = {
-	    "_mcpgw", "_mcpauth", "_mcprun", "_mcpfetch", NULL};
 	struct conf_be *be = field;
 	const struct conf_be *other;
 	const struct passwd *pw;
@@ -246,6 +290,7 @@ set_user(struct load *l, const struct node *n, const char *path, void *field,
 		be->child.x.uid = pw->pw_uid;
 		be->child.x.gid = pw->pw_gid;
 		groups_of(l, n, path, &be->child, pw);
+		check_ours(l, n, path, &be->child, s);
 	}
 	/* By number as well: two names can be one user. */
 	TAILQ_FOREACH (other, &l->conf->backends, entry)

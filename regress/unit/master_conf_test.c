@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <dirent.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -499,6 +501,75 @@ child_env(void)
 	free(text);
 }
 
+/* ---- users that are on no machine, in the place of libc's ---- */
+
+#define FAKE_AUTH  999001
+#define FAKE_GROUP 999003
+
+struct passwd *
+getpwnam(const char *name)
+{
+	static const struct {
+		const char *name;
+		uid_t uid;
+		gid_t gid;
+	} fakes[] = {{"_mcpauth", FAKE_AUTH, FAKE_AUTH},
+	    {"_mcpgw", FAKE_AUTH + 1, FAKE_GROUP},
+	    {"_alias", FAKE_AUTH, 999010}, {"_member", 999011, 999011},
+	    {"_primary", 999012, FAKE_GROUP}, {"_good", 999013, 999013},
+	    {"nobody", 65534, 65534}};
+	static struct passwd pw;
+	static char text[32];
+	size_t i;
+
+	for (i = 0; i < sizeof fakes / sizeof fakes[0]; i++) {
+		if (strcmp(name, fakes[i].name) != 0)
+			continue;
+		(void)strlcpy(text, name, sizeof text);
+		pw.pw_name = text;
+		pw.pw_uid = fakes[i].uid;
+		pw.pw_gid = fakes[i].gid;
+		return &pw;
+	}
+	if (strcmp(name, "root") != 0)
+		return NULL;
+	pw.pw_uid = pw.pw_gid = 0;
+	return &pw;
+}
+
+struct group *
+getgrnam(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+int
+getgrouplist(const char *name, gid_t gid, gid_t *groups, int *n)
+{
+	groups[0] = gid;
+	groups[1] = FAKE_AUTH;
+	*n = strcmp(name, "_member") == 0 ? 2 : 1;
+	return *n;
+}
+
+/* A user or a group of ours by another name. */
+static void
+child_ours(void)
+{
+	struct conf *c;
+
+	c = parse(ISSUER STDIO "[cat], user: _good}\n", CONF_ROOT, NULL);
+	CHECK(c != NULL);
+	conf_free(c);
+	parse(ISSUER STDIO "[cat], user: _alias}\n", CONF_ROOT,
+	    "_alias has the id of _mcpauth, a user of mcpgwd's own");
+	parse(ISSUER STDIO "[cat], user: _member}\n", CONF_ROOT,
+	    "_member is in group 999001 of _mcpauth, a user of mcpgwd's own");
+	parse(ISSUER STDIO "[cat], user: _primary}\n", CONF_ROOT,
+	    "_primary is in group 999003 of _mcpgw, a user of mcpgwd's own");
+}
+
 static void
 child_users(void)
 {
@@ -564,6 +635,7 @@ main(int argc, char *argv[])
 	child_values();
 	child_env();
 	child_users();
+	child_ours();
 	clean();
 	TEST_END();
 }
