@@ -22,8 +22,11 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define NAME_LEN 64
+#define NAME_LEN    96
+#define SWEEP_TIMES 20
+#define SWEEP_WAIT  5 /* ms until who has been killed is looked for */
 
 static int find_mount(char *, size_t);
 static int find_own(char *, size_t);
@@ -31,6 +34,8 @@ static int delegated(const char *, const char *);
 static int start(void);
 static void sweep(void);
 static void name_of(char[NAME_LEN], uint64_t);
+static unsigned long long pid_space(void);
+static int kill_all(const char *);
 
 static int base = -1; /* our own group */
 
@@ -89,21 +94,56 @@ delegated(const char *path, const char *own)
 	       (getxattr(path, "user.delegate", &yes, 1) == 1 && yes == '1');
 }
 
-/* Those of a master that was killed. */
+/* Which processes a number names: another's of our group can be another. */
+static unsigned long long
+pid_space(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0
+		   ? (unsigned long long)st.st_ino
+		   : 0;
+}
+
+static int
+kill_all(const char *name)
+{
+	char file[NAME_LEN + 16];
+	int fd;
+
+	(void)snprintf(file, sizeof(file), "%.*s/cgroup.kill", NAME_LEN, name);
+	if ((fd = openat(base, file, O_WRONLY | O_CLOEXEC)) == -1)
+		return -1;
+	(void)!write(fd, "1", 1);
+	close(fd);
+	return 0;
+}
+
+/* Those of a master that was killed, with whoever did not end with it. */
 static void
 sweep(void)
 {
+	const struct timespec ts = {0, SWEEP_WAIT * 1000000L};
 	const struct dirent *de;
-	int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), i;
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	unsigned long long space, ours = pid_space();
 	long pid;
 
 	if (d == NULL && fd != -1)
 		close(fd);
-	while (d != NULL && (de = readdir(d)) != NULL)
-		if (sscanf(de->d_name, "mcpgwd-%ld-", &pid) == 1 && pid > 1 &&
-		    kill((pid_t)pid, 0) == -1 && errno == ESRCH)
-			(void)unlinkat(base, de->d_name, AT_REMOVEDIR);
+	while (d != NULL && (de = readdir(d)) != NULL) {
+		if (sscanf(de->d_name, "mcpgwd-%ld-%llu-", &pid, &space) != 2 ||
+		    pid <= 1 || space != ours || kill((pid_t)pid, 0) != -1 ||
+		    errno != ESRCH)
+			continue;
+		for (i = 0; i < SWEEP_TIMES; i++) {
+			if (unlinkat(base, de->d_name, AT_REMOVEDIR) == 0 ||
+			    errno != EBUSY || kill_all(de->d_name) == -1)
+				break;
+			(void)nanosleep(&ts, NULL);
+		}
+	}
 	if (d != NULL)
 		closedir(d);
 }
@@ -133,8 +173,8 @@ start(void)
 static void
 name_of(char name[NAME_LEN], uint64_t n)
 {
-	(void)snprintf(name, NAME_LEN, "mcpgwd-%ld-%llu", (long)getpid(),
-	    (unsigned long long)n);
+	(void)snprintf(name, NAME_LEN, "mcpgwd-%ld-%llu-%llu", (long)getpid(),
+	    pid_space(), (unsigned long long)n);
 }
 
 /*
@@ -171,20 +211,24 @@ cgroup_fork(uint64_t n)
 }
 
 int
+cgroup_kill(uint64_t n)
+{
+	char name[NAME_LEN];
+
+	name_of(name, n);
+	return base == -1 ? -1 : kill_all(name);
+}
+
+int
 cgroup_end(uint64_t n)
 {
-	char name[NAME_LEN], file[NAME_LEN + 16];
-	int fd;
+	char name[NAME_LEN];
 
 	name_of(name, n);
 	if (base == -1 || unlinkat(base, name, AT_REMOVEDIR) == 0 ||
 	    errno != EBUSY)
 		return 0;
-	(void)snprintf(file, sizeof(file), "%s/cgroup.kill", name);
-	if ((fd = openat(base, file, O_WRONLY | O_CLOEXEC)) != -1) {
-		(void)!write(fd, "1", 1);
-		close(fd);
-	}
+	(void)kill_all(name);
 	return unlinkat(base, name, AT_REMOVEDIR);
 }
 
@@ -195,6 +239,13 @@ cgroup_fork(uint64_t n)
 {
 	(void)n;
 	return fork();
+}
+
+int
+cgroup_kill(uint64_t n)
+{
+	(void)n;
+	return -1;
 }
 
 int

@@ -13,6 +13,8 @@
 
 /* fork(2), but the child begins in group n of ours, which is made. */
 pid_t cgroup_fork(uint64_t n);
+/* Kills all that is in group n. 0; -1: there is no such group. */
+int cgroup_kill(uint64_t n);
 /* Kills whatever is left in group n, and removes it. 0: it is gone; -1: who was
  * killed is still there, to be tried again. */
 int cgroup_end(uint64_t n);

@@ -65,6 +65,7 @@ static void on_gone(struct peer *);
 static void client_free(struct client *);
 static struct client *client_find(uint64_t);
 static void send_row(struct client *, const struct ctl_row *);
+static void put(struct ctl_row *, const char *, const char *);
 static void send_child(struct client *, const struct ctl_row *);
 static void wait_check(struct wait *);
 static void ask(struct client *, const struct ctl_req *, uint8_t);
@@ -421,41 +422,53 @@ control_row(struct proc *p, uint32_t id, const struct ctl_row *row)
 		send_row(c, row);
 }
 
-/* With what runner can not see. */
+static void
+put(struct ctl_row *row, const char *name, const char *value)
+{
+	if (strv_add(&row->names, name) == -1 ||
+	    strv_add(&row->values, value) == -1)
+		fatalx("out of memory");
+}
+
+/* With what runner can not see. It knows but the nanny. */
 static void
 send_child(struct client *c, const struct ctl_row *row)
 {
 	struct ctl_row more = {{NULL, 0}, {NULL, 0}};
+	const char *nanny = "";
 	uint64_t kib, ms;
-	char text[2][32];
+	char server[32] = "", memory[32] = "", cpu[32] = "";
 	uint32_t i;
+	pid_t pid;
 
-	text[0][0] = text[1][0] = '\0';
 	for (i = 0; i < row->names.n && i < row->values.n; i++)
 		if (strcmp(row->names.v[i], "#pid") == 0 &&
-		    *row->values.v[i] != '\0') {
-			tree_usage((pid_t)strtol(row->values.v[i], NULL, 10),
-			    &kib, &ms);
-			(void)snprintf(text[0], sizeof text[0], "%llu",
-			    (unsigned long long)kib);
-			(void)snprintf(text[1], sizeof text[1], "%llu.%llu",
-			    (unsigned long long)ms / 1000,
-			    (unsigned long long)ms / 100 % 10);
-		}
-	for (i = 0; i < row->names.n && i < row->values.n; i++) {
-		/* The last line it said stays last. */
-		if (strcmp(row->names.v[i], "said") == 0 &&
-		    (strv_add(&more.names, "#kib") == -1 ||
-			strv_add(&more.values, text[0]) == -1 ||
-			strv_add(&more.names, "#cpu") == -1 ||
-			strv_add(&more.values, text[1]) == -1))
-			break;
-		if (strv_add(&more.names, row->names.v[i]) == -1 ||
-		    strv_add(&more.values, row->values.v[i]) == -1)
-			break;
+		    *row->values.v[i] != '\0')
+			nanny = row->values.v[i];
+	if (*nanny != '\0') {
+		pid = tree_usage((pid_t)strtol(nanny, NULL, 10), &kib, &ms);
+		if (pid > 0)
+			(void)snprintf(server, sizeof server, "%ld", (long)pid);
+		(void)snprintf(
+		    memory, sizeof memory, "%llu", (unsigned long long)kib);
+		(void)snprintf(cpu, sizeof cpu, "%llu.%llu",
+		    (unsigned long long)ms / 1000,
+		    (unsigned long long)ms / 100 % 10);
 	}
-	if (more.names.n == more.values.n)
-		send_row(c, &more);
+	for (i = 0; i < row->names.n && i < row->values.n; i++) {
+		if (strcmp(row->names.v[i], "#pid") == 0) {
+			put(&more, "#pid", server);
+			continue;
+		}
+		/* The last line it said stays last. */
+		if (strcmp(row->names.v[i], "said") == 0) {
+			put(&more, "#kib", memory);
+			put(&more, "#cpu", cpu);
+			put(&more, "#nanny", nanny);
+		}
+		put(&more, row->names.v[i], row->values.v[i]);
+	}
+	send_row(c, &more);
 	strv_free(&more.names);
 	strv_free(&more.values);
 }

@@ -135,7 +135,8 @@ void spawn_kill(struct peer *, uint32_t, void *, int);
 void spawn_reaped(pid_t, int status);
 /* Runner is gone: every child is ended at once. */
 void spawn_end_all(void);
-/* The daemon ends: SIGTERM, and soon SIGKILL. */
+/* The daemon ends: SIGTERM, and soon SIGKILL. gen_children_gone is called in
+ * any case, within 5 s. */
 void spawn_stop(void);
 unsigned int spawn_count(void);
 
@@ -211,8 +212,10 @@ struct conf *reload_read(char **err);
 /* ---- tree.c ---- */
 
 /* Resident memory and processor time (so far) of all that a nanny has below
- * it, at most half a second old. */
-void tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms);
+ * it, at most half a second old. Returns the server itself; 0: it has none. */
+pid_t tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms);
+/* Kills all that a nanny has below it, but not nanny. */
+void tree_end(pid_t nanny);
 /* Does it live, and is it certainly none of ours? */
 int tree_foreign(pid_t pid);
 

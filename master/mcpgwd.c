@@ -162,7 +162,8 @@ prepare(struct conf *c)
 	}
 	if (!master.root)
 		say("not started by root: every process runs as you, each in "
-		    "its sandbox");
+		    "its sandbox, and the limit processes of a backend does "
+		    "not hold");
 	setup_files(c);
 }
 
@@ -313,6 +314,7 @@ end_now(void)
 	TAILQ_FOREACH (p, &procs, entry)
 		if (p->pid > 0)
 			(void)kill(p->pid, SIGKILL);
+	spawn_end_all();
 	control_close();
 	setup_undo();
 	_exit(1);

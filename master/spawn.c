@@ -24,8 +24,11 @@
 #include "log.h"
 #include "master.h"
 #include "peer.h"
+#include "sandbox.h"
 
 #define STOP_TIME    2 /* s from SIGTERM to SIGKILL at the end of all */
+#define HARD_TIME    1 /* s that nanny has to end its tree */
+#define LAST_TIME    3 /* s from SIGKILL until nobody is waited for */
 #define LEFT_TIME    50000 /* us until who has been killed is looked for */
 #define CHILDREN_MAX 2000
 
@@ -33,19 +36,28 @@ struct kid {
 	LIST_ENTRY(kid) entry;
 	pid_t pid; /* of its nanny; 0: reaped */
 	uint64_t child; /* runner's number */
+	struct event *timer; /* of a hard end */
+	int tries;
 };
 
 static const struct conf_be *backend_of(uint32_t);
-static int make_dir(const char *, const struct m_exec *, char **);
+static int open_above(const char *, char **);
+static int make_state(int, const char *, const struct m_exec *);
 static int make_dirs(const struct conf_be *, char **);
 static int write_exec(const struct m_exec *);
 static pid_t spawn(const struct conf_be *, uint64_t, int *, int *, char **);
 static void nanny(int, int, int) __attribute__((noreturn));
 static void tell_exit(uint64_t, int, const char *);
 static int give(struct peer *, uint32_t, const struct m_child *, int);
+static void warn_once(const struct conf_be *);
+static void end_soft(const struct kid *);
+static void end_hard(struct kid *);
+static void on_hard(evutil_socket_t, short, void *);
 static void forget(struct kid *);
+static void drop(struct kid *);
 static void on_left(evutil_socket_t, short, void *);
 static void on_stop(evutil_socket_t, short, void *);
+static void on_last(evutil_socket_t, short, void *);
 
 static LIST_HEAD(, kid) kids = LIST_HEAD_INITIALIZER(kids);
 static unsigned int nkids;
@@ -66,47 +78,76 @@ backend_of(uint32_t id)
 
 /* ---- its directories ---- */
 
+/* Where those of all backends are: ours, so that nobody can put another in
+ * the place of one. */
 static int
-make_dir(const char *path, const struct m_exec *x, char **err)
+open_above(const char *path, char **err)
 {
 	struct stat st;
+	int fd;
 
-	if (mkdir(path, 0700) == 0) {
-		if (!x->root || lchown(path, x->uid, x->gid) == 0)
-			return 0;
-	} else if (errno == EEXIST && lstat(path, &st) == 0) {
-		if (S_ISDIR(st.st_mode) && (!x->root || st.st_uid == x->uid))
-			return 0;
-		xasprintf(err, "%s does not belong to its user", path);
+	if (mkdir(path, master.root ? 0711 : 0700) == -1 && errno != EEXIST) {
+		xasprintf(err, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	xasprintf(err, "%s: %s", path, strerror(errno));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		xasprintf(err, "%s: %s", path, strerror(errno));
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	if (st.st_uid == geteuid() && !(st.st_mode & 022))
+		return fd;
+	xasprintf(err, "%s must belong to %s, and nobody else may write to it",
+	    path, master.root ? "root" : "you");
+	close(fd);
 	return -1;
 }
 
-/* The one above is root's, so that nobody can put another in its place. */
+/* -1 and errno; EPERM: it is another's. What is in it is nothing for us: it is
+ * its user's. */
+static int
+make_state(int above, const char *name, const struct m_exec *x)
+{
+	struct stat st;
+	int fd, rv = -1, made = mkdirat(above, name, 0700) == 0;
+
+	if (!made && errno != EEXIST)
+		return -1;
+	fd = openat(
+	    above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (made && x->root)
+		rv = fchown(fd, x->uid, x->gid);
+	else if (fstat(fd, &st) == 0) {
+		rv = x->root && st.st_uid != x->uid ? -1 : 0;
+		errno = EPERM;
+	}
+	close(fd);
+	return rv;
+}
+
 static int
 make_dirs(const struct conf_be *be, char **err)
 {
-	const struct conf_child *c = &be->child;
-	char *above, *slash;
-	int rv;
+	const char *state = be->child.state, *slash = strrchr(state, '/');
+	char *above;
+	int fd, rv;
 
-	above = xstrdup(c->state);
-	if ((slash = strrchr(above, '/')) != NULL && slash != above)
-		*slash = '\0';
-	rv = mkdir(above, master.root ? 0711 : 0700);
-	if (rv == -1 && errno != EEXIST) {
-		xasprintf(err, "%s: %s", above, strerror(errno));
-		free(above);
-		return -1;
-	}
-	if (rv == 0 && master.root)
-		(void)chmod(above, 0711);
+	xasprintf(&above, "%.*s", (int)(slash - state), state);
+	fd = open_above(above, err);
 	free(above);
-	if (make_dir(c->state, &c->x, err) == -1)
+	if (fd == -1)
 		return -1;
-	return make_dir(c->x.tmp, &c->x, err);
+	rv = make_state(fd, slash + 1, &be->child.x);
+	if (rv == -1 && errno == EPERM)
+		xasprintf(err, "%s does not belong to its user", state);
+	else if (rv == -1)
+		xasprintf(err, "%s: %s", state, strerror(errno));
+	close(fd);
+	return rv;
 }
 
 /* ---- start ---- */
@@ -212,6 +253,19 @@ give(struct peer *p, uint32_t type, const struct m_child *m, int fd)
 	return -1;
 }
 
+static void
+warn_once(const struct conf_be *be)
+{
+	static int said;
+
+	if (!said && !sandbox_has_files())
+		log_warnx(
+		    "backend %s: this kernel has no Landlock: stdio "
+		    "servers can read and change all that their users can",
+		    be->b.name);
+	said = 1;
+}
+
 void
 spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 {
@@ -231,6 +285,7 @@ spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 				      : "too many children");
 		return;
 	}
+	warn_once(be);
 	if (make_dirs(be, &err) == -1 ||
 	    (pid = spawn(be, m->child, &io, &log, &err)) == -1) {
 		log_warnx("backend %s: %s", be->b.name, err);
@@ -248,7 +303,7 @@ spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 	out.uid = be->child.x.root ? be->child.x.uid : (uint32_t)geteuid();
 	if (give(p, M_CHILD, &out, io) == -1 ||
 	    give(p, M_CHILD_LOG, &out, log) == -1)
-		(void)kill(pid, SIGUSR1);
+		end_hard(k);
 }
 
 /* ---- end ---- */
@@ -270,16 +325,62 @@ tell_exit(uint64_t child, int status, const char *error)
 		proc_kill(p, "its queue is full");
 }
 
+/* Whoever has its user's id can stop a nanny, which then would not hear. */
+static void
+end_soft(const struct kid *k)
+{
+	(void)kill(k->pid, SIGTERM);
+	(void)kill(k->pid, SIGCONT);
+}
+
+static void
+end_hard(struct kid *k)
+{
+	struct timeval tv = {HARD_TIME, 0};
+
+	(void)kill(k->pid, SIGUSR1);
+	(void)kill(k->pid, SIGCONT);
+	if (k->timer != NULL)
+		return;
+	k->timer = evtimer_new(master.base, on_hard, k);
+	if (k->timer == NULL || event_add(k->timer, &tv) == -1)
+		(void)kill(k->pid, SIGKILL);
+}
+
+/* Nanny has not done it. */
+static void
+on_hard(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval tv = {HARD_TIME, 0};
+	struct kid *k = arg;
+
+	(void)fd, (void)what;
+	if (k->tries++ == 0 && cgroup_kill(k->child) == -1) {
+		(void)kill(k->pid, SIGUSR1);
+		(void)kill(k->pid, SIGCONT);
+		(void)event_add(k->timer, &tv);
+		return;
+	}
+	log_warnx("nanny %ld does not end what it keeps: killed", (long)k->pid);
+	tree_end(k->pid);
+	(void)kill(k->pid, SIGKILL);
+}
+
 void
 spawn_kill(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	const struct m_child_kill *m = msg;
-	const struct kid *k;
+	struct kid *k;
 
 	(void)p, (void)id, (void)fd;
-	LIST_FOREACH (k, &kids, entry)
-		if (k->child == m->child && k->pid != 0)
-			(void)kill(k->pid, m->hard ? SIGUSR1 : SIGTERM);
+	LIST_FOREACH (k, &kids, entry) {
+		if (k->child != m->child || k->pid == 0)
+			continue;
+		if (m->hard)
+			end_hard(k);
+		else
+			end_soft(k);
+	}
 }
 
 void
@@ -294,7 +395,20 @@ spawn_reaped(pid_t pid, int status)
 		return;
 	tell_exit(k->child, status, "");
 	k->pid = 0;
+	if (k->timer != NULL)
+		event_free(k->timer);
+	k->timer = NULL;
 	forget(k);
+}
+
+static void
+drop(struct kid *k)
+{
+	if (k->timer != NULL)
+		event_free(k->timer);
+	LIST_REMOVE(k, entry);
+	nkids--;
+	free(k);
 }
 
 /* Nanny has ended its tree, unless it was killed itself. */
@@ -309,9 +423,7 @@ forget(struct kid *k)
 		if (left_timer != NULL && event_add(left_timer, &tv) == 0)
 			return;
 	}
-	LIST_REMOVE(k, entry);
-	nkids--;
-	free(k);
+	drop(k);
 	if (nkids == 0)
 		gen_children_gone();
 }
@@ -332,11 +444,11 @@ on_left(evutil_socket_t fd, short what, void *arg)
 void
 spawn_end_all(void)
 {
-	const struct kid *k;
+	struct kid *k;
 
 	LIST_FOREACH (k, &kids, entry)
 		if (k->pid != 0)
-			(void)kill(k->pid, SIGUSR1);
+			end_hard(k);
 }
 
 void
@@ -349,17 +461,37 @@ spawn_stop(void)
 		return;
 	LIST_FOREACH (k, &kids, entry)
 		if (k->pid != 0)
-			(void)kill(k->pid, SIGTERM);
+			end_soft(k);
 	stop_timer = evtimer_new(master.base, on_stop, NULL);
 	if (stop_timer == NULL || event_add(stop_timer, &tv) == -1)
-		spawn_end_all();
+		on_stop(-1, 0, NULL);
 }
 
 static void
 on_stop(evutil_socket_t fd, short what, void *arg)
 {
+	struct timeval tv = {LAST_TIME, 0};
+
 	(void)fd, (void)what, (void)arg;
+	if (event_base_once(master.base, -1, EV_TIMEOUT, on_last, NULL, &tv) ==
+	    -1)
+		log_warnx("no timer: stdio servers are waited for");
 	spawn_end_all();
+}
+
+/* A process that a device holds does not go. */
+static void
+on_last(evutil_socket_t fd, short what, void *arg)
+{
+	struct kid *k;
+
+	(void)fd, (void)what, (void)arg;
+	while ((k = LIST_FIRST(&kids)) != NULL) {
+		log_warnx("child %llu of the stdio servers does not end: left",
+		    (unsigned long long)k->child);
+		drop(k);
+	}
+	gen_children_gone();
 }
 
 unsigned int

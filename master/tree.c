@@ -1,11 +1,16 @@
 /*
- * Who stands below whom, from /proc: what the tree of a nanny uses, and whether
- * a process that asks for something is one of ours.
+ * Who stands below whom, from /proc: what the tree of a nanny uses, whether a
+ * process that asks for something is one of ours, and the end of a tree whose
+ * nanny does not do it.
  */
 #include <sys/types.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,18 +19,22 @@
 #include "compat.h"
 #include "master.h"
 
-#define FRESH 500 /* ms that one look is good for: a row after the other */
+#define FRESH  500 /* ms that one look is good for: a row after the other */
+#define ROUNDS 20 /* looks until nothing is found to be left */
 
 struct usage {
 	pid_t pid, parent;
 	uint64_t ticks; /* of processor time, with that of reaped children */
 	uint64_t pages; /* resident */
+	unsigned long long born; /* ticks since boot */
+	char state;
 };
 
 static int read_one(const char *, struct usage *);
 static void look(void);
 static int below(pid_t, pid_t);
 static int by_pid(const void *, const void *);
+static int end_one(const struct usage *);
 
 static struct usage *all;
 static size_t nall, room;
@@ -49,9 +58,10 @@ read_one(const char *name, struct usage *u)
 	buf[n > 0 ? n : 0] = '\0';
 	if ((p = strrchr(buf, ')')) == NULL ||
 	    sscanf(p + 1,
-		" %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld "
-		"%lld %*d %*d %*d %*d %*u %*u %lld",
-		&parent, &utime, &stime, &cutime, &cstime, &rss) != 6)
+		" %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld "
+		"%lld %*d %*d %*d %*d %llu %*u %lld",
+		&u->state, &parent, &utime, &stime, &cutime, &cstime, &u->born,
+		&rss) != 8)
 		return -1;
 	u->pid = (pid_t)strtol(name, NULL, 10);
 	u->parent = parent;
@@ -115,22 +125,78 @@ below(pid_t pid, pid_t root)
 	return -1;
 }
 
-void
+pid_t
 tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms)
 {
+	const struct usage *first = NULL;
 	uint64_t pages = 0, ticks = 0;
 	long hz = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
 	size_t i;
 
 	if (looked == 0 || mono_msec() - looked > FRESH)
 		look();
-	for (i = 0; i < nall; i++)
-		if (below(all[i].pid, nanny) == 1) {
-			pages += all[i].pages;
-			ticks += all[i].ticks;
-		}
+	for (i = 0; i < nall; i++) {
+		if (below(all[i].pid, nanny) != 1)
+			continue;
+		pages += all[i].pages;
+		ticks += all[i].ticks;
+		/* What it has inherited came later. */
+		if (all[i].parent == nanny &&
+		    (first == NULL || all[i].born < first->born))
+			first = &all[i];
+	}
 	*kib = pages * (uint64_t)page / 1024;
 	*ms = hz > 0 ? ticks * 1000 / (uint64_t)hz : 0;
+	return first == NULL ? 0 : first->pid;
+}
+
+#ifdef __linux__
+
+/* By a descriptor, so that it is the one that was seen and no other that has
+ * its number by now. */
+static int
+end_one(const struct usage *u)
+{
+	struct usage now;
+	char name[16];
+	int fd, rv = -1;
+
+	if ((fd = (int)syscall(SYS_pidfd_open, u->pid, 0)) == -1)
+		return -1;
+	(void)snprintf(name, sizeof name, "%d", (int)u->pid);
+	if (read_one(name, &now) == 0 && now.born == u->born)
+		rv = (int)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	close(fd);
+	return rv;
+}
+
+#else
+
+static int
+end_one(const struct usage *u)
+{
+	(void)u;
+	return -1;
+}
+
+#endif
+
+/* While its nanny lives, even if it is stopped, all that loses its parent is
+ * its child. */
+void
+tree_end(pid_t nanny)
+{
+	unsigned int round, n = 1;
+	size_t i;
+
+	for (round = 0; n > 0 && round < ROUNDS; round++) {
+		look();
+		for (i = n = 0; i < nall; i++)
+			if (all[i].state != 'Z' && all[i].state != 'X' &&
+			    below(all[i].pid, nanny) == 1 &&
+			    end_one(&all[i]) == 0)
+				n++;
+	}
 }
 
 int
