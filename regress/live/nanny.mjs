@@ -84,8 +84,10 @@ async function holdDown(pid) {
 		if (!existsSync(dir))
 			return;
 		writeFileSync(`${dir}/cgroup.freeze`, '0');
+		// Master may be first to remove it.
 		await until('the group to be empty', () => {
-			rmdirSync(dir);
+			if (existsSync(dir))
+				rmdirSync(dir);
 			return true;
 		}, 3000);
 	});
