@@ -266,7 +266,7 @@ struct conf_stdio {
 	uint32_t max_instances;
 	uint32_t idle; /* s without a call until a child is ended; 0: never */
 	uint32_t start_timeout; /* s until it has answered initialize */
-	uint32_t stop_timeout; /* s between the steps of its end */
+	uint32_t stop_timeout; /* s, of its end in all */
 };
 
 #define NETWORK_ANY      0

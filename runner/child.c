@@ -20,11 +20,12 @@
 #define BACKOFF_MAX 60000
 #define LIFE_SHORT  10000 /* ms; a death before is a crash loop */
 #define SPARE_AGE   2000 /* ms without use before one makes room */
+#define STOP_STEP   400 /* ms of each second of stop_timeout: two of five parts */
 
 static struct child *child_start(struct sbackend *, const char **);
 static struct child *child_find(uint64_t);
 static int child_room(struct sbackend *);
-static void child_later(struct child *, uint32_t);
+static void child_later(struct child *, uint64_t);
 static void child_timer(evutil_socket_t, short, void *);
 static void child_gone(struct child *, const char *);
 static void child_free(struct child *);
@@ -161,15 +162,17 @@ child_start(struct sbackend *b, const char **why)
 	b->nchildren++;
 	b->starts++;
 	b->wanted = 0;
-	child_later(c, b->conf.start_timeout);
+	child_later(c, b->conf.start_timeout * 1000ull);
 	return c;
 }
 
 static void
-child_later(struct child *c, uint32_t seconds)
+child_later(struct child *c, uint64_t ms)
 {
-	struct timeval tv = {seconds, 0};
+	struct timeval tv;
 
+	tv.tv_sec = (time_t)(ms / 1000);
+	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
 	if (event_add(c->timer, &tv) == -1)
 		fatalx("out of memory");
 }
@@ -261,7 +264,7 @@ child_end(struct child *c)
 	exchanges_fail(c, N_END_DIED, "is being ended");
 	sessions_drop(c);
 	pipe_shut(c);
-	child_later(c, c->b->conf.stop_timeout);
+	child_later(c, (uint64_t)c->b->conf.stop_timeout * STOP_STEP);
 }
 
 void
@@ -284,7 +287,8 @@ child_kill(struct child *c, const char *why)
 	event_del(c->timer);
 }
 
-/* It did not start, or did not end, in time. */
+/* It did not start in time, or its end takes its next step: the last one leaves
+ * a fifth of stop_timeout to be over in. */
 static void
 child_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -303,7 +307,7 @@ child_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	c->hard = 1;
 	master_kill(c->id, 0);
-	child_later(c, c->b->conf.stop_timeout);
+	child_later(c, (uint64_t)c->b->conf.stop_timeout * STOP_STEP);
 }
 
 static void
