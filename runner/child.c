@@ -20,6 +20,7 @@
 #define BACKOFF_MAX 60000
 #define LIFE_SHORT  10000 /* ms; a death before is a crash loop */
 #define SPARE_AGE   2000 /* ms without use before one makes room */
+#define MUTE_TIME   1000 /* ms from the end of its output to its own end */
 #define STOP_STEP   400 /* ms of each second of stop_timeout: two of five parts */
 
 static struct child *child_start(struct sbackend *, const char **);
@@ -287,6 +288,15 @@ child_kill(struct child *c, const char *why)
 	event_del(c->timer);
 }
 
+void
+child_mute(struct child *c)
+{
+	if (c->state == CHILD_ENDING)
+		return;
+	c->mute = 1;
+	child_later(c, MUTE_TIME);
+}
+
 /* It did not start in time, or its end takes its next step: the last one leaves
  * a fifth of stop_timeout to be over in. */
 static void
@@ -297,7 +307,8 @@ child_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (c->state != CHILD_ENDING) {
-		child_kill(c, "did not answer initialize in time");
+		child_kill(c, c->mute ? "was ended: it closed its output"
+				      : "did not answer initialize in time");
 		return;
 	}
 	if (c->hard >= 1) {

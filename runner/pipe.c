@@ -141,8 +141,9 @@ pipe_take(struct child *c)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) {
-		/* Its end, of which master will tell. */
+		/* Master will tell of its end, if it is that. */
 		event_del(p->rev);
+		child_mute(c);
 		return 0;
 	}
 	if (p->skipped > 0) {

@@ -115,6 +115,7 @@ struct child {
 	char errline[1024];
 	size_t errlen;
 	int errheld; /* the rest of a long line is dropped */
+	int mute; /* it has closed its output */
 	int hard; /* steps of its end: 0 input closed, 1 SIGTERM, 2 SIGKILL */
 	int dismissed; /* child_end: it is no crash, however it goes */
 	uint64_t begun, used; /* ms */
@@ -139,6 +140,8 @@ void child_end(struct child *);
 void child_kill(struct child *, const char *why);
 /* A shared one that has gone and is wanted, if it may be started now. */
 void child_again(struct sbackend *, uint64_t now);
+/* Its output has ended: so does it, or it is of no use any more. */
+void child_mute(struct child *);
 void child_tick(struct child *, uint64_t now);
 /* From master. */
 void child_io(uint64_t id, uint32_t pid, uint32_t uid, int fd);
