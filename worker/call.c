@@ -26,6 +26,8 @@
 #include "upstream.h"
 #include "view.h"
 
+#define LOOK_EVERY 250 /* ms; the most that a call ends too late by */
+
 static void call_open(struct call *, const char *);
 static void call_opened(void *, const struct upsession *, const char *);
 static void call_send(struct call *);
@@ -42,9 +44,12 @@ static void call_finish(struct call *);
 static void call_free(struct call *);
 static void call_end(struct call *);
 static void call_check(struct call *, uint64_t);
+static void calls_look(evutil_socket_t, short, void *);
+static void look_later(void);
 
 static const struct upreq_ops ops = {call_message, call_done};
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);
+static struct event *look; /* pending while there are calls */
 static uint64_t next_id;
 static size_t ncalls;
 
@@ -60,7 +65,8 @@ call_begin(struct request *rq, const struct call_start *cs)
 		return;
 	}
 	TAILQ_INSERT_TAIL(&calls, c, entry);
-	ncalls++;
+	if (ncalls++ == 0)
+		look_later();
 	worker.calls++;
 	cs->backend->calls++;
 	c->id = ++next_id;
@@ -536,14 +542,29 @@ call_check(struct call *c, uint64_t now)
 	answer_tick(c, now);
 }
 
-void
-calls_tick(void)
+static void
+calls_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct call *c, *next;
 	uint64_t now = mono_msec();
 
+	(void)fd, (void)what, (void)arg;
 	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		call_check(c, now);
 	}
+	if (ncalls > 0)
+		look_later();
+}
+
+static void
+look_later(void)
+{
+	struct timeval tv = {0, LOOK_EVERY * 1000};
+
+	if ((look == NULL && (look = event_new(peer_base(), -1, 0, calls_look,
+				  NULL)) == NULL) ||
+	    (!event_pending(look, EV_TIMEOUT, NULL) &&
+		event_add(look, &tv) == -1))
+		fatalx("out of memory");
 }

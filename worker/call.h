@@ -94,6 +94,5 @@ void calls_end_all(void);
 size_t calls_of(const char *subject);
 /* Calls whose client has gone. */
 size_t calls_detached(void);
-void calls_tick(void);
 
 #endif

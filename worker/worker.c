@@ -342,7 +342,6 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	authc_tick();
-	calls_tick();
 	upsession_tick();
 	getstreams_tick();
 	evlog_tick();
