@@ -25,6 +25,7 @@ static struct backend *call_owner(const struct mcp *);
 static void call_resource(const struct mcp *, enum call_kind);
 static void call_named(const struct mcp *, enum cat_kind, enum call_kind);
 static void unknown(const struct mcp *, const char *, const char *);
+static int not_up(const struct mcp *, const struct view *, const char *);
 
 /* NULL: the request waits, or has been answered. */
 static struct view *
@@ -45,6 +46,48 @@ unknown(const struct mcp *m, const char *what, const char *name)
 
 	snprintf(text, sizeof(text), "Unknown %s: %.128s", what, name);
 	mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS, text);
+}
+
+/*
+ * What a server has is not known until it has answered once; a client may know
+ * it from before we were started. Whoever asks for a tool that bears the name
+ * of such a server hears what is wrong with it. 1 when that was so.
+ */
+static int
+not_up(const struct mcp *m, const struct view *v, const char *name)
+{
+	const struct cat_entry *ce;
+	struct json_buf b = {0}, text = {0};
+	struct backend *be;
+	size_t i, len, sep = strlen(worker.conf.separator);
+
+	if (m->rq->endpoint->conf.prefix == PREFIX_NONE)
+		return 0;
+	for (i = 0; (ce = view_entry(v, i, &be)), be != NULL; i++) {
+		len = strlen(be->conf.name);
+		if (ce != NULL && ce->state == CAT_NEVER &&
+		    strncmp(name, be->conf.name, len) == 0 &&
+		    strncmp(name + len, worker.conf.separator, sep) == 0 &&
+		    policy_tool(m->rq->endpoint, be, name + len + sep))
+			break;
+	}
+	if (be == NULL)
+		return 0;
+	json_puts(&text, "The server \"");
+	json_puts(&text, be->conf.name);
+	json_puts(&text, "\" ");
+	json_puts(&text, ce->why);
+	json_puts(&text, ".");
+	json_puts(&b, "{\"content\":[{\"type\":\"text\",\"text\":");
+	json_putstrn(&b, text.p ? text.p : "", text.len);
+	json_puts(&b, "}],\"isError\":true}");
+	if (b.err || text.err)
+		reply_unavailable(m->rq, 1);
+	else
+		mcp_result(m->rq, &m->rpc->id, b.p, b.len);
+	json_buf_free(&b);
+	json_buf_free(&text);
+	return 1;
 }
 
 /* it: what is called by a name, or NULL. uri: what is (un)subscribed. */
@@ -96,6 +139,8 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 	if ((v = call_view(m)) == NULL)
 		return;
 	it = view_find(v, list, buf);
+	if (it == NULL && list == CAT_TOOLS && not_up(m, v, buf))
+		return;
 	if (it == NULL ||
 	    (list == CAT_TOOLS &&
 		!policy_tool(m->rq->endpoint, it->backend, it->item->name))) {
