@@ -145,9 +145,10 @@ live() {
 	files=
 	# What takes longest goes first, so that nothing long is left alone at
 	# the end.
-	for t in ${LIVE:-$(printf '%s\n' stdio kill inspector browser conformance \
-	    login; ls regress/live/*.mjs | sed 's/.*\///; s/\.mjs//' |
-	    grep -vxE 'stdio|kill|inspector|browser|conformance|login')}
+	for t in ${LIVE:-$(printf '%s\n' badchild kill stdio inspector browser \
+	    conformance login; ls regress/live/*.mjs |
+	    sed 's/.*\///; s/\.mjs//' | grep -vxE \
+	    'badchild|kill|stdio|inspector|browser|conformance|login')}
 	do
 		case $t in all) continue ;; esac
 		# The browser is not built with our compiler's sanitizers, and

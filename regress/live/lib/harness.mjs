@@ -264,7 +264,13 @@ export function descendants(pid) {
 	return found;
 }
 
-function processes() {
+// Those that nobody has waited for, of pid's and of all that live below it.
+export function zombies(pid) {
+	const parents = [pid, ...descendants(pid).map((p) => p.pid)];
+	return processes(true).filter((p) => parents.includes(p.ppid));
+}
+
+function processes(dead = false) {
 	const out = [];
 	for (const d of readdirSync('/proc')) {
 		if (!/^\d+$/.test(d))
@@ -272,7 +278,7 @@ function processes() {
 		try {
 			const stat = readFileSync(`/proc/${d}/stat`, 'utf8');
 			const m = stat.match(/^\d+ \((.*)\) (\S) (\d+)/s);
-			if (m[2] === 'Z')
+			if ((m[2] === 'Z') !== dead)
 				continue;
 			out.push({
 				pid: Number(d), comm: m[1], ppid: Number(m[3]),
