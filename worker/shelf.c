@@ -71,6 +71,7 @@ static int in_force(const struct shelf *);
 static int all_asked(void);
 static void shelf_silent(struct shelf *, uint64_t);
 static const char *state_name(const struct shelf *);
+static void asks(char *, size_t, uint32_t);
 
 static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
 static uint32_t current; /* generation in force */
@@ -627,12 +628,35 @@ state_name(const struct shelf *s)
 	}
 }
 
+/* What it may ask clients for, in the words of the config. */
+static void
+asks(char *text, size_t size, uint32_t declare)
+{
+	static const struct {
+		uint32_t bits;
+		const char *name;
+	} names[] = {{DECLARE_SAMPLING, "sampling"},
+	    {DECLARE_FORM | DECLARE_URL, "elicitation"},
+	    {DECLARE_ROOTS, "roots"}};
+	size_t i;
+
+	*text = '\0';
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (declare & names[i].bits) {
+			if (*text != '\0')
+				(void)strlcat(text, ",", size);
+			(void)strlcat(text, names[i].name, size);
+		}
+	if (*text == '\0')
+		(void)strlcpy(text, "none", size);
+}
+
 void
 shelf_show(uint32_t id)
 {
 	const struct cat_entry *e;
 	struct shelf *s;
-	char n[5][24];
+	char n[5][24], declared[64];
 
 	TAILQ_FOREACH (s, &shelves, entry) {
 		if (!in_force(s))
@@ -647,10 +671,12 @@ shelf_show(uint32_t id)
 			    n[4], sizeof(n[4]), "%lld", (long long)s->seen);
 		else
 			n[4][0] = '\0';
+		asks(declared, sizeof(declared), s->b->conf.declare);
 		master_row(id, "backend", s->b->conf.name, "state",
 		    state_name(s), "revision", e->revision, "server", e->server,
 		    "#tools", n[0], "#prompts", n[1], "#resources", n[2],
-		    "#sessions", n[3], "@seen", n[4], "url", s->b->conf.url,
-		    "error", e->state == CAT_UP ? "" : e->why, NULL);
+		    "#sessions", n[3], "asks", declared, "@seen", n[4], "url",
+		    s->b->conf.url, "error", e->state == CAT_UP ? "" : e->why,
+		    NULL);
 	}
 }

@@ -196,6 +196,8 @@ async function backends() {
 	same(rows.map((r) => [r.backend, r.state]),
 	    [['one', 'up'], ['two', 'up'], ['odd', 'up'], ['gone', 'down']],
 	    'backends');
+	same(rows.map((r) => r.asks), ['sampling,elicitation', 'roots', 'none',
+	    'sampling,elicitation'], 'what they may ask for');
 	ok(rows.slice(0, 3).every((r) => recent(r.seen)), 'seen');
 	same(rows[3].seen, null, 'seen of what never was');
 	ok(rows[3].error !== '', 'why it is down');
@@ -454,8 +456,9 @@ run('ctl', async () => {
 		gw = await Gateway.make({ mode, config: {
 			backends: {
 				one: { url: b.one.url, tools: { deny: ['sl*'] } },
-				two: { url: b.two.url, tools: { allow: ['echo'] } },
-				odd: { url: b.odd.url },
+				two: { url: b.two.url, tools: { allow: ['echo'] },
+				    declare: ['roots'] },
+				odd: { url: b.odd.url, declare: [] },
 				gone: { url: `http://127.0.0.1:${
 				    await freePort()}/mcp` },
 			}, endpoints: {
