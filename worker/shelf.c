@@ -433,7 +433,7 @@ shelf_lists(uint32_t backend)
 		return;
 	if (now - s->probed >= TROUBLE_TIME)
 		shelf_probe(s);
-	else if (s->next > s->probed + TROUBLE_TIME)
+	else if (s->next == 0 || s->next > s->probed + TROUBLE_TIME)
 		s->next = s->probed + TROUBLE_TIME;
 }
 
