@@ -141,6 +141,9 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 	it = view_find(v, list, buf);
 	if (it == NULL && list == CAT_TOOLS && not_up(m, v, buf))
 		return;
+	/* It may be there only for clients with such capabilities. */
+	if (it == NULL && !view_complete(v) && mcp_wait(m->rq))
+		return;
 	if (it == NULL ||
 	    (list == CAT_TOOLS &&
 		!policy_tool(m->rq->endpoint, it->backend, it->item->name))) {

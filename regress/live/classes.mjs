@@ -2,7 +2,7 @@
 // a client of a new capability class gets is its own, though the backend takes
 // its time to give it.
 import http from 'node:http';
-import { freePort, later, run, same, sleep, test } from './lib/harness.mjs';
+import { freePort, later, ok, run, same, sleep, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 
@@ -29,7 +29,9 @@ async function backend() {
 		if (m.method === 'tools/list' && session !== 'is-')
 			await sleep(SLOW);
 		const name = session.replace(/\W/g, '_');
-		const result = m.method === 'initialize' ? {
+		const result = m.method === 'tools/call' ? {
+			content: [{ type: 'text', text: m.params.name }],
+		} : m.method === 'initialize' ? {
 			protocolVersion: '2025-11-25', capabilities: { tools: {} },
 			serverInfo: { name: 'classes', version: '1' },
 		} : { tools: [{ name, inputSchema: { type: 'object' } }] };
@@ -64,5 +66,17 @@ run('classes', async () => {
 			    .map((t) => t.name);
 			same(names, [`b_is_${caps.join('_')}`], 'tools');
 		});
+	// As one calls that knows the list from the gateway's life before.
+	await test('CLASS a call before any list', async () => {
+		const mcp = await new Mcp(gw.url).open({ elicitation: {},
+		    roots: {} });
+		const name = 'is_elicitation_roots';
+		const r = await mcp.tool(`b_${name}`);
+		same(r.content[0].text, name, 'the tool');
+		const t0 = Date.now();
+		const e = await mcp.tool('b_none').catch((x) => x);
+		same(e.code, -32602, `a tool that is not: ${e}`);
+		ok(Date.now() - t0 < 500, 'is known at once not to be');
+	});
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });
