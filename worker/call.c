@@ -239,6 +239,8 @@ call_done(void *arg, enum up_result res, int status)
 	}
 	c->up = NULL;
 	if (c->answered) {
+		if (c->backend->conf.stdio != 0)
+			questions_leave(&c->asker);
 		call_finish(c);
 		return;
 	}
@@ -298,6 +300,7 @@ call_lost(struct call *c)
 	rq->gone = NULL;
 	upsession_end(c->nonce);
 	soft_end(c->nonce);
+	questions_forget(c->nonce);
 	(void)keeperc_end(c->nonce);
 	mcp_error(rq, 404, &id, RPC_NO_SESSION, "this session has ended");
 	call_finish(c);
@@ -443,6 +446,8 @@ call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
 		notify_cancelled(c);
 	c->answered = 1;
 	answer_drop(c);
+	if (c->backend->conf.stdio != 0)
+		questions_leave(&c->asker);
 	call_finish(c);
 	return 1;
 }
@@ -462,6 +467,7 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 	if (kind == REV_SESSION) {
 		upsession_end(id);
 		soft_end(id);
+		questions_forget(id);
 	}
 }
 

@@ -17,6 +17,7 @@
 
 #define MAX_QUESTIONS 16 /* open at once, of one asker */
 #define MAX_TOKEN     1024
+#define MAX_LEFT      1024
 
 struct question {
 	TAILQ_ENTRY(question) entry;
@@ -25,6 +26,16 @@ struct question {
 	char *backend_id; /* JSON, as the backend wrote it */
 	size_t backend_idlen;
 	char *token; /* its progressToken, JSON, or NULL */
+};
+
+/* What a call has left with the client when it was answered. */
+struct left {
+	TAILQ_ENTRY(left) entry;
+	struct asker asker;
+	uint8_t nonce[ID_LEN];
+	char session[512], revision[16];
+	int open;
+	uint64_t since; /* ms */
 };
 
 static int question_allowed(const struct asker *, const struct rpc *);
@@ -36,8 +47,12 @@ static struct question *question_find(const uint8_t *, const char *, size_t);
 static int relay(uint8_t, const uint8_t *, uint64_t, const struct json_span *,
     const char *, size_t);
 static void question_free(struct question *);
+static struct left *left_new(const struct asker *);
+static int left_send(void *, const char *, size_t);
 
 static TAILQ_HEAD(, question) questions = TAILQ_HEAD_INITIALIZER(questions);
+static TAILQ_HEAD(lefts, left) lefts = TAILQ_HEAD_INITIALIZER(lefts);
+static size_t nleft;
 static uint64_t next_id;
 
 /* Only what was declared for this client, mode by mode. */
@@ -204,9 +219,10 @@ question_cancelled(const struct asker *a, const struct rpc *r)
 {
 	const struct json_span *id = rpc_param(r, "requestId");
 	struct json_buf b = {0}, text = {0};
-	const struct asker *whose;
+	int (*tell)(void *, const char *, size_t);
 	struct question *q;
 	char ours[48];
+	void *arg;
 
 	TAILQ_FOREACH (q, &questions, entry)
 		if (id != NULL && q->asker->backend == a->backend &&
@@ -220,11 +236,12 @@ question_cancelled(const struct asker *a, const struct rpc *r)
 	splice_id(ours, q->id);
 	json_putstr(&text, ours);
 	splice_note(&b, r, "requestId", text.p, text.len);
-	whose = q->asker;
+	tell = q->asker->send;
+	arg = q->asker->arg;
 	/* Before it is said: that may end all questions. */
 	question_free(q);
 	if (!b.err && !text.err)
-		(void)whose->send(whose->arg, b.p, b.len);
+		(void)tell(arg, b.p, b.len);
 	json_buf_free(&text);
 	json_buf_free(&b);
 }
@@ -303,9 +320,101 @@ questions_end(struct asker *a)
 static void
 question_free(struct question *q)
 {
-	(*q->asker->open)--;
+	struct asker *a = q->asker;
+	struct left *l;
+
 	TAILQ_REMOVE(&questions, q, entry);
 	free(q->backend_id);
 	free(q->token);
 	free(q);
+	if (--*a->open == 0 && a->send == left_send) {
+		l = a->arg;
+		TAILQ_REMOVE(&lefts, l, entry);
+		nleft--;
+		free(l);
+	}
+}
+
+/* ---- those that outlive the call whose stream they went on ---- */
+
+static struct left *
+left_new(const struct asker *a)
+{
+	struct left *l;
+
+	if (nleft >= MAX_LEFT || (l = calloc(1, sizeof(*l))) == NULL)
+		return NULL;
+	(void)strlcpy(l->session, a->session, sizeof(l->session));
+	(void)strlcpy(l->revision, a->revision, sizeof(l->revision));
+	memcpy(l->nonce, a->nonce, ID_LEN);
+	l->since = mono_msec();
+	l->asker = *a;
+	l->asker.session = l->session;
+	l->asker.revision = l->revision;
+	l->asker.nonce = l->nonce;
+	l->asker.send = left_send;
+	l->asker.arg = l;
+	l->asker.open = &l->open;
+	TAILQ_INSERT_TAIL(&lefts, l, entry);
+	nleft++;
+	return l;
+}
+
+/* The stream has ended. */
+static int
+left_send(void *arg, const char *json, size_t len)
+{
+	(void)arg;
+	(void)json;
+	(void)len;
+	return -1;
+}
+
+void
+questions_leave(struct asker *a)
+{
+	struct left *l = NULL;
+	struct question *q;
+
+	TAILQ_FOREACH (q, &questions, entry) {
+		if (q->asker != a)
+			continue;
+		if (l == NULL && (l = left_new(a)) == NULL)
+			return;
+		q->asker = &l->asker;
+		l->open++;
+		(*a->open)--;
+	}
+}
+
+void
+questions_forget(const uint8_t nonce[ID_LEN])
+{
+	struct left *l, *next;
+
+	for (l = TAILQ_FIRST(&lefts); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (memcmp(l->nonce, nonce, ID_LEN) == 0)
+			questions_end(&l->asker);
+	}
+}
+
+void
+questions_tick(uint64_t now)
+{
+	struct left *l, *next;
+	uint32_t max;
+
+	for (l = TAILQ_FIRST(&lefts); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		max = l->asker.backend->conf.max_time;
+		if (max != 0 && now - l->since > max * 1000ull)
+			questions_end(&l->asker);
+	}
+}
+
+size_t
+questions_left(void)
+{
+	return nleft;
 }

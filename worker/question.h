@@ -41,5 +41,15 @@ int question_response(const uint8_t nonce[ID_LEN], const struct rpc *,
     const char *json, size_t len);
 /* The asker ends: what it asked is refused. */
 void questions_end(struct asker *);
+/* The asker ends, and what it asked stays with the client. A child on stdin and
+ * stdout does not say which call makes it ask: the answered one, on whose stream
+ * the question went, need not be it. */
+void questions_leave(struct asker *);
+/* Refuses such questions: those of a session that ends, those that have waited
+ * for max_time. */
+void questions_forget(const uint8_t nonce[ID_LEN]);
+void questions_tick(uint64_t now);
+/* How many calls have left some. */
+size_t questions_left(void);
 
 #endif

@@ -277,7 +277,8 @@ worker_idle(void)
 		return;
 	if (conn_count() > 0 && mono_msec() < drain_until)
 		return;
-	if (calls_detached() > 0 && mono_msec() < drain_until)
+	if (calls_detached() + questions_left() > 0 &&
+	    mono_msec() < drain_until)
 		return;
 	calls_end_all();
 	getstreams_end_all();
@@ -348,6 +349,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	soft_tick();
 	upstream_tick();
 	oldsse_tick();
+	questions_tick(mono_msec());
 	if (worker.draining)
 		worker_idle();
 }
