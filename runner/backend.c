@@ -231,14 +231,18 @@ backend_ctl(uint32_t id, const struct ctl_req *m)
 		}
 		b->not_before = b->backoff = 0;
 		/* Starts by itself once the old one is gone. */
-		b->wanted = m->verb == CTL_BACKEND_RESTART;
+		b->wanted = m->verb == CTL_BACKEND_RESTART &&
+			    b->conf.instance == INSTANCE_SHARED;
 		child_again(b, mono_msec());
 		master_end(id, 0, "");
 		return;
 	case CTL_BACKEND_START:
 		b->stopped = 0;
 		b->not_before = b->backoff = 0;
-		if (b->conf.instance == INSTANCE_SHARED &&
+		/* While the old one still ends: as soon as it is gone. */
+		b->wanted =
+		    b->conf.instance == INSTANCE_SHARED && b->shared == NULL;
+		if (b->conf.instance == INSTANCE_SHARED && b->nchildren == 0 &&
 		    child_shared(b, &why) == NULL)
 			master_end(id, 1, why);
 		else

@@ -182,7 +182,7 @@ async function start(mode, http) {
 // Its whole tree ends within stop_timeout, and it can be started again.
 async function stopped(gw, mcp, more = []) {
 	const pids = [...more, ...(await rows(gw, 'bad')).flatMap((c) =>
-	    c.pid > 0 ? tree(c.pid) : [])];
+	    c.nanny > 0 ? tree(c.nanny) : [])];
 	const at = Date.now();
 	const r = await gw.ctl('backend', 'stop', 'bad');
 	same(r.status, 0, r.err);
@@ -213,16 +213,16 @@ async function failing(gw, mode, [what, tool, args, says, another]) {
 				    JSON.stringify(r));
 			ok(end - from < (TIMEOUT + 1000) * patience,
 			    `answered after ${end - from} ms`);
-			const left = tree(old.pid);
+			const left = tree(old.nanny);
 			if (tool === 'spoil')
 				await spoilt(gw, mcp);
 			if (another)
 				await until('another one', async () =>
-				    ((await up(gw, 'bad')).pid ?? old.pid) !==
-				    old.pid, 5000, 50);
+				    ((await up(gw, 'bad')).nanny ?? old.nanny) !==
+				    old.nanny, 5000, 50);
 			else
-				same((await rows(gw, 'bad')).map((c) => c.pid),
-				    [old.pid], 'the same child');
+				same((await rows(gw, 'bad')).map((c) => c.nanny),
+				    [old.nanny], 'the same child');
 			await stopped(gw, mcp, left);
 			await sleep(Math.max(0, end + 1000 - Date.now()));
 			await beside.stop(Date.now() - from);

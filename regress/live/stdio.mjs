@@ -191,11 +191,11 @@ async function passing(gw, mode) {
 	await test(`mcpgwctl shows children and their log (${mode})`,
 	    async () => {
 		// One whose heap is small yet.
-		const { pid } = await up(gw, 'bad');
+		const { nanny: pid } = await up(gw, 'bad');
 		same((await gw.ctl('backend', 'restart', 'bad')).status, 0,
 		    'restart');
 		await until('the next', async () =>
-		    ((await up(gw, 'bad')).pid ?? pid) !== pid);
+		    ((await up(gw, 'bad')).nanny ?? pid) !== pid);
 		const r = await gw.ctl('show', 'children');
 		same(r.status, 0, r.err);
 		ok(/^bad +shared +up /m.test(r.out), r.out);
@@ -228,7 +228,7 @@ async function passing(gw, mode) {
 async function stubborn(gw, mcp, name) {
 	await say(mcp, `${name}_daemon`);
 	await say(mcp, `${name}_deaf`);
-	const { pid } = await up(gw, name);
+	const { nanny: pid } = await up(gw, name);
 	return until('its daemons', () => {
 		const pids = tree(pid);
 		// The nanny, the child, two of sleep and the shell of one.
@@ -254,7 +254,7 @@ async function killed(gw, mode) {
 	await test(`KILL runner (${mode})`, async () => {
 		const mcp = await new Mcp(gw.url).open();
 		const old = [...await stubborn(gw, mcp, 'bad'),
-		    ...tree((await up(gw, 'good')).pid)];
+		    ...tree((await up(gw, 'good')).nanny)];
 		const slow = ['good', 'bad'].map((name) =>
 		    say(mcp, `${name}_slow`, { ms: 3000 }));
 		await until('calls under way', async () =>
@@ -332,7 +332,7 @@ async function reloaded(gw, mode) {
 		ok(!workers.some(running), 'the old workers are gone');
 		await its();
 		const [third] = await rows(gw, 'third');
-		const gone = tree(third.pid);
+		const gone = tree(third.nanny);
 		delete gw.config.backends.third;
 		gw.write();
 		await gw.reload();

@@ -25,7 +25,7 @@ export const say = async (mcp, name, args = {}) => {
 export const children = (gw, what) => gw.processes().filter((p) =>
     p.args.join(' ').includes(what) && !/^nanny/.test(p.args[0]));
 
-// What mcpgwctl says of the children of a backend; pid is that of the nanny.
+// What mcpgwctl says of the children of a backend.
 export async function rows(gw, name) {
 	const r = await gw.ctl('-j', 'show', 'children', name);
 	return JSON.parse(r.out);
