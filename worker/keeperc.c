@@ -390,7 +390,11 @@ keeperc_subscribe(const struct k_soft *m)
 int
 keeperc_link(const struct k_soft *m)
 {
-	return tell(K_LINK, 0, &def_k_soft, m);
+	if (tell(K_LINK, 0, &def_k_soft, m) == -1)
+		return -1;
+	/* Before the client can know of it, and ask another worker. */
+	peer_flush(keeper, 0);
+	return 0;
 }
 
 int
