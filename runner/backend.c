@@ -227,7 +227,9 @@ backend_ctl(uint32_t id, const struct ctl_req *m)
 		b->stopped = m->verb == CTL_BACKEND_STOP;
 		for (c = TAILQ_FIRST(&b->children); c != NULL; c = next) {
 			next = TAILQ_NEXT(c, entry);
-			child_end(c);
+			/* Who waits for a new one has it. */
+			if (b->stopped || c->state != CHILD_DUE)
+				child_end(c);
 		}
 		b->not_before = b->backoff = 0;
 		/* Starts by itself once the old one is gone. */

@@ -24,6 +24,10 @@
 #define STOP_STEP   400 /* ms of each second of stop_timeout: two of five parts */
 
 static struct child *child_start(struct sbackend *, const char **);
+static int child_spawn(struct child *);
+static void child_turn(struct sbackend *, uint64_t);
+static void child_undo(struct child *, const char *);
+static const char *restarting(const struct sbackend *, uint64_t);
 static struct child *child_find(uint64_t);
 static int child_room(struct sbackend *);
 static void child_later(struct child *, uint64_t);
@@ -37,7 +41,8 @@ static uint64_t last_child;
 const char *
 child_state_name(const struct child *c)
 {
-	static const char *const names[] = {[CHILD_SPAWNING] = "starting",
+	static const char *const names[] = {[CHILD_DUE] = "due",
+	    [CHILD_SPAWNING] = "starting",
 	    [CHILD_INIT] = "initializing",
 	    [CHILD_UP] = "up",
 	    [CHILD_ENDING] = "ending"};
@@ -77,13 +82,8 @@ child_for(struct sbackend *b, uint8_t class, const uint8_t nonce[ID_LEN],
 struct child *
 child_shared(struct sbackend *b, const char **why)
 {
-	if (b->shared == NULL) {
-		if (b->nchildren > 0 && !b->stopped) {
-			*why = "is being ended; try again";
-			return NULL;
-		}
+	if (b->shared == NULL)
 		b->shared = child_start(b, why);
-	}
 	return b->shared;
 }
 
@@ -124,7 +124,6 @@ child_find(uint64_t id)
 static struct child *
 child_start(struct sbackend *b, const char **why)
 {
-	static char text[400];
 	uint64_t now = mono_msec();
 	struct child *c;
 	size_t i;
@@ -134,10 +133,7 @@ child_start(struct sbackend *b, const char **why)
 		return NULL;
 	}
 	if (now < b->not_before) {
-		snprintf(text, sizeof(text),
-		    "%s and is restarting; try again in %llu s", b->why,
-		    (unsigned long long)(b->not_before - now) / 1000 + 1);
-		*why = text;
+		*why = restarting(b, now);
 		return NULL;
 	}
 	*why = "can not be started: out of memory";
@@ -155,16 +151,72 @@ child_start(struct sbackend *b, const char **why)
 	TAILQ_INIT(&c->waiting);
 	TAILQ_INIT(&c->asks);
 	c->timer = event_new(peer_base(), -1, 0, child_timer, c);
-	if (c->timer == NULL || master_spawn(b->conf.id, c->id) == -1) {
+	c->state = CHILD_DUE;
+	/* Two of a shared one would have one $STATE. */
+	if (c->timer == NULL ||
+	    ((b->conf.instance != INSTANCE_SHARED || b->nchildren == 0) &&
+		child_spawn(c) == -1)) {
 		child_free(c);
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&b->children, c, entry);
 	b->nchildren++;
-	b->starts++;
-	b->wanted = 0;
-	child_later(c, b->conf.start_timeout * 1000ull);
 	return c;
+}
+
+static int
+child_spawn(struct child *c)
+{
+	if (master_spawn(c->b->conf.id, c->id) == -1)
+		return -1;
+	c->state = CHILD_SPAWNING;
+	c->begun = mono_msec();
+	c->b->starts++;
+	c->b->wanted = 0;
+	child_later(c, c->b->conf.start_timeout * 1000ull);
+	return 0;
+}
+
+static const char *
+restarting(const struct sbackend *b, uint64_t now)
+{
+	static char text[400];
+
+	snprintf(text, sizeof(text),
+	    "%s and is restarting; try again in %llu s", b->why,
+	    (unsigned long long)(b->not_before - now) / 1000 + 1);
+	return text;
+}
+
+/* One has gone: another may have waited for that. */
+static void
+child_turn(struct sbackend *b, uint64_t now)
+{
+	struct child *c = b->shared;
+
+	if (c == NULL || c->state != CHILD_DUE || b->nchildren > 1)
+		return;
+	if (now < b->not_before) {
+		b->wanted = 1;
+		child_undo(c, restarting(b, now));
+	} else if (child_spawn(c) == -1)
+		child_undo(c, "can not be started: out of memory");
+}
+
+/* It has not been started, and will not be. */
+static void
+child_undo(struct child *c, const char *why)
+{
+	struct sbackend *b = c->b;
+
+	if (b->shared == c)
+		b->shared = NULL;
+	session_opened(c, why);
+	exchanges_fail(c, N_END_DIED, why);
+	sessions_drop(c);
+	TAILQ_REMOVE(&b->children, c, entry);
+	b->nchildren--;
+	child_free(c);
 }
 
 static void
@@ -254,6 +306,11 @@ child_end(struct child *c)
 	if (c->state == CHILD_ENDING)
 		return;
 	c->dismissed = 1;
+	if (c->state == CHILD_DUE) {
+		child_undo(c, c->b->stopped ? "has been stopped with mcpgwctl"
+					    : "was ended");
+		return;
+	}
 	if (c->state == CHILD_SPAWNING || c->pipe.fd == -1) {
 		child_kill(c, "was ended");
 		return;
@@ -384,6 +441,7 @@ child_gone(struct child *c, const char *text)
 	TAILQ_REMOVE(&b->children, c, entry);
 	b->nchildren--;
 	child_free(c);
+	child_turn(b, now);
 	child_again(b, now);
 }
 

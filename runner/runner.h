@@ -77,6 +77,7 @@ void backend_ctl(uint32_t id, const struct ctl_req *);
 /* ---- children ---- */
 
 enum child_state {
+	CHILD_DUE, /* to be started once the one before has gone */
 	CHILD_SPAWNING, /* master was asked */
 	CHILD_INIT, /* runs, has not answered initialize */
 	CHILD_UP,

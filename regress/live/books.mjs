@@ -5,7 +5,7 @@
 import { ok, run, running, same, sleep, test, until } from
     './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
-import { request } from './lib/mcp.mjs';
+import { Mcp, request } from './lib/mcp.mjs';
 import { Pins } from './lib/pin.mjs';
 import { Peer, asked, note } from './lib/sse.mjs';
 import { live, node, npm } from './lib/paths.mjs';
@@ -300,6 +300,39 @@ async function again(gw, mode) {
 	});
 }
 
+// Calls that come while the child ends wait for the next, unless there will be
+// none.
+async function meanwhile(gw, mode) {
+	await test(`a call while the old child ends (${mode})`, async () => {
+		const mcp = await new Mcp(gw.url).open();
+		const pid = () => say(mcp, 'plain_pid');
+		const old = await pid();
+		await say(mcp, 'plain_deaf');
+		const ends = async (verb) => {
+			const r = await gw.ctl('backend', verb, 'plain');
+			same(r.status, 0, r.err);
+		};
+		await ends('restart');
+		const t0 = Date.now();
+		const both = await Promise.all([pid(), pid()]);
+		ok(both[0] !== old && both[0] === both[1] &&
+		    !running(Number(old)), `${old}, then ${both}`);
+		ok(Date.now() - t0 > 1000, 'it was not deaf');
+		await say(mcp, 'plain_deaf');
+		await ends('restart');
+		const late = mcp.tool('plain_pid');
+		await until('it to wait', async () => JSON.parse((await gw.ctl(
+		    '-j', 'show', 'children', 'plain')).out)
+		    .some((c) => c.state === 'due'), 1500, 20);
+		await ends('stop');
+		const r = await late;
+		ok(r.isError && /has been stopped with mcpgwctl/
+		    .test(r.content[0].text), JSON.stringify(r));
+		await ends('start');
+		ok(Number(await pid()) > 0, 'started');
+	});
+}
+
 async function start(mode) {
 	const ask = { declare: ['sampling'] };
 	return Gateway.start({ mode, config: {
@@ -309,7 +342,7 @@ async function start(mode) {
 			own: backend(mode, 2, { instance: 'session', ...ask }),
 			common: backend(mode, 3,
 			    { instance: 'principal', ...ask }),
-			plain: backend(mode, 4),
+			plain: backend(mode, 4, { stop_timeout: '3s' }),
 			calm: backend(mode, 5),
 		},
 		limits: { streams_per_user: 0 },
@@ -328,6 +361,7 @@ run('books', async () => {
 		await full(gw, mode);
 		await killed(gw, mode);
 		await questions(gw, mode);
+		await meanwhile(gw, mode);
 		await again(gw, mode);
 		await test(`nothing is left after SIGTERM (${mode})`,
 		    () => gw.stop());
