@@ -28,6 +28,7 @@ struct backend {
 	uint64_t noreuse; /* ms: idle connections are not trusted until then */
 	unsigned int notes_flying, notes_waiting; /* notify.c */
 	int oldsse; /* it speaks HTTP+SSE of 2024-11-05, for all we know */
+	int listens; /* it has had a GET stream open: it offers them */
 	uint64_t calls, errors;
 };
 

@@ -25,12 +25,16 @@
 #include "watch.h"
 
 #define GONE_TIME 60000 /* ms until a stream without a client ends */
+#define RENEWALS  3 /* of a session none of whose streams ever opened */
 
 struct feed {
 	LIST_ENTRY(feed) entry;
 	struct getstream *stream;
 	struct watch *watch;
 	struct asker asker;
+	struct upwait *wait; /* for a session in place of one that is gone */
+	unsigned int renewals; /* since a stream was open */
+	uint64_t told; /* see upsession_used */
 };
 
 struct getstream {
@@ -58,6 +62,9 @@ static void stream_back(void *, int);
 static void stream_anew(struct getstream *);
 static void stream_tell(struct getstream *);
 static void stream_updated(struct getstream *, const char *);
+static void stream_missed(struct getstream *, const struct backend *);
+static void feed_gone(void *);
+static void feed_renewed(void *, const struct upsession *, const char *);
 static void feed_message(void *, const char *, size_t);
 static void feed_stop(struct feed *);
 static int feed_ask(void *, const char *, size_t);
@@ -161,8 +168,7 @@ stream_anew(struct getstream *g)
 {
 	struct view *v = view_get(g->endpoint, g->class);
 	uint32_t caps = v == NULL ? ~0u : view_caps(v);
-	struct k_session s;
-	size_t i, j;
+	size_t i;
 
 	g->changed |= 1 << CAT_TOOLS;
 	if (caps & CAP_PROMPTS)
@@ -170,13 +176,22 @@ stream_anew(struct getstream *g)
 	if (caps & CAP_RESOURCES)
 		g->changed |= 1 << CAT_RESOURCES;
 	stream_tell(g);
-	for (i = 0; i < g->endpoint->nbackend; i++) {
-		memset(&s, 0, sizeof(s));
-		soft_fill(g->nonce, g->endpoint->backend[i]->conf.id, &s);
-		for (j = 0; j < s.uris.n; j++)
-			stream_updated(g, s.uris.v[j]);
-		free(s.uris.v);
-	}
+	for (i = 0; i < g->endpoint->nbackend; i++)
+		stream_missed(g, g->endpoint->backend[i]);
+}
+
+/* Whatever is watched there may have changed unseen. */
+static void
+stream_missed(struct getstream *g, const struct backend *b)
+{
+	struct k_session s;
+	size_t i;
+
+	memset(&s, 0, sizeof(s));
+	soft_fill(g->nonce, b->conf.id, &s);
+	for (i = 0; i < s.uris.n; i++)
+		stream_updated(g, s.uris.v[i]);
+	free(s.uris.v);
 }
 
 static void
@@ -229,6 +244,8 @@ getstream_upstream(const struct k_lease *l)
 	struct backend *b = worker_backend(l->backend);
 	const char *session = l->session;
 	const struct upsession *us;
+	unsigned int renewals = 0;
+	int anew = 0;
 	struct feed *f;
 
 	if (g == NULL || b == NULL || *l->session == '\0')
@@ -245,17 +262,23 @@ getstream_upstream(const struct k_lease *l)
 		if (strcmp(watch_session(f->watch), session) == 0 &&
 		    !watch_dead(f->watch))
 			return;
+		renewals = f->renewals;
+		anew = strcmp(watch_session(f->watch), session) != 0;
 		feed_stop(f);
 		break;
 	}
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return;
 	f->stream = g;
+	f->renewals = renewals;
 	f->watch = watch_start(b, session, l->revision, feed_message, f);
 	if (f->watch == NULL) {
 		free(f);
 		return;
 	}
+	/* A child that has ended is started by whoever calls it. */
+	if (b->conf.stdio == 0)
+		watch_ongone(f->watch, feed_gone);
 	f->asker.backend = b;
 	f->asker.session = watch_session(f->watch);
 	f->asker.revision = watch_revision(f->watch);
@@ -265,11 +288,63 @@ getstream_upstream(const struct k_lease *l)
 	f->asker.arg = g;
 	f->asker.open = &g->questions;
 	LIST_INSERT_HEAD(&g->feeds, f, entry);
+	if (anew)
+		stream_missed(g, b);
+}
+
+/*
+ * The backend has forgotten the session, and a client that only listens would
+ * not make another. Where it has never had a stream open, 404 may as well mean
+ * that it offers none.
+ */
+static void
+feed_gone(void *arg)
+{
+	struct feed *f = arg;
+	const struct getstream *g = f->stream;
+
+	if (watch_opened(f->watch))
+		f->renewals = 0;
+	else if (!f->asker.backend->listens || f->renewals >= RENEWALS)
+		return;
+	f->renewals++;
+	f->wait = upsession_get(g->nonce, f->asker.backend, f->asker.class,
+	    g->subject, watch_session(f->watch), feed_renewed, f);
+	if (f->wait == NULL)
+		watch_retry(f->watch);
+}
+
+static void
+feed_renewed(void *arg, const struct upsession *us, const char *why)
+{
+	struct feed *f = arg;
+	struct k_lease l;
+
+	(void)why;
+	f->wait = NULL;
+	if (us == NULL) {
+		/* No new session has been tried out. */
+		f->renewals--;
+		watch_retry(f->watch);
+		return;
+	}
+	memset(&l, 0, sizeof(l));
+	memcpy(l.nonce, f->asker.nonce, ID_LEN);
+	l.backend = f->asker.backend->conf.id;
+	l.class = us->class;
+	l.session = us->session;
+	l.revision = us->revision;
+	/* Whoever has forgotten it has most likely been started anew, and may
+	 * offer something else now. */
+	(void)keeperc_lists(l.backend);
+	getstream_upstream(&l);
 }
 
 static void
 feed_stop(struct feed *f)
 {
+	if (f->wait != NULL)
+		upsession_cancel(f->wait);
 	questions_end(&f->asker);
 	watch_stop(f->watch);
 	LIST_REMOVE(f, entry);
@@ -451,6 +526,7 @@ void
 getstreams_tick(void)
 {
 	struct getstream *g, *next;
+	struct feed *f;
 	uint64_t now = mono_msec();
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
@@ -460,6 +536,12 @@ getstreams_tick(void)
 		else {
 			evlog_keepalive(g->log, now);
 			soft_touch(g->nonce);
+			LIST_FOREACH (f, &g->feeds, entry)
+				if (!watch_gone(f->watch))
+					upsession_used(g->nonce,
+					    f->asker.backend, f->asker.class,
+					    f->asker.session, f->asker.revision,
+					    &f->told);
 		}
 	}
 }

@@ -337,7 +337,10 @@ mcp_ping(const struct mcp *m)
 static void
 mcp_roots(const struct mcp *m)
 {
-	(void)keeperc_roots(m->session->nonce);
+	/* Only who has said that it would may say it, and what is declared
+	 * upstream is what the client has declared. */
+	if (m->session->class & DECLARE_CHANGES)
+		(void)keeperc_roots(m->session->nonce);
 	mcp_accepted(m);
 }
 

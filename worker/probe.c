@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "askid.h"
 #include "compat.h"
 #include "handshake.h"
 #include "log.h"
@@ -38,6 +39,7 @@ struct probe {
 	int pages; /* of this kind */
 	int got; /* this page has come */
 	int borrowed; /* the session is of an earlier probe */
+	char id[ASKID_LEN]; /* of the request for this page */
 	char *cursor; /* JSON string, or NULL */
 	char *body;
 	size_t bodylen;
@@ -228,7 +230,10 @@ probe_send(struct probe *p)
 	struct upreq_head h = {"POST", p->session, p->revision, NULL, NULL};
 	struct json_buf b = {0};
 
-	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"list\",\"method\":\"");
+	askid(p->id);
+	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_putstr(&b, p->id);
+	json_puts(&b, ",\"method\":\"");
 	json_puts(&b, lists[p->kind].method);
 	json_puts(&b, "\",\"params\":{");
 	if (p->cursor != NULL) {
@@ -254,7 +259,7 @@ probe_message(void *arg, const char *json, size_t len)
 	int code;
 
 	if (rpc_scan(&r, json, len, &code, &why) != RPC_RESPONSE ||
-	    !json_equals(&r.id, "list"))
+	    !json_equals(&r.id, p->id))
 		return 0;
 	p->got = 1;
 	if (r.result != NULL && r.result->val.type == JSON_OBJECT)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "askid.h"
 #include "catalog.h"
 #include "json.h"
 #include "keeper.h"
@@ -52,13 +53,16 @@ spread_one(
 	struct backend *b = shelf_backend(backend, CAP_LOGGING);
 	struct json_buf j = {0};
 	struct spread *s = arg;
+	char id[ASKID_LEN], *body;
 	size_t len;
-	char *body;
 
 	if (b == NULL)
 		return;
-	json_puts(&j, "{\"jsonrpc\":\"2.0\",\"id\":\"level\",\"method\":"
-		      "\"logging/setLevel\",\"params\":{\"level\":");
+	askid(id);
+	json_puts(&j, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_putstr(&j, id);
+	json_puts(&j, ",\"method\":\"logging/setLevel\","
+		      "\"params\":{\"level\":");
 	json_putstr(&j, s->level);
 	json_puts(&j, "}}");
 	if ((body = json_buf_take(&j, &len)) != NULL &&

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "askid.h"
 #include "catalog.h"
 #include "compat.h"
 #include "handshake.h"
@@ -59,6 +60,9 @@ static void making_restored(void *);
 static void making_missed(struct making *);
 static int has_logging(uint32_t, uint8_t);
 static void old_made(void *, const struct upsession *, const char *);
+static void put_id(struct json_buf *);
+static void put_level(struct json_buf *, const char *);
+static void put_subscribe(struct json_buf *, const char *, int);
 static void put_soft(struct json_buf *, uint32_t, const struct k_soft *);
 static struct making *making_find(const uint8_t *, uint32_t);
 
@@ -143,6 +147,25 @@ upsession_cached(const uint8_t nonce[ID_LEN], uint32_t backend)
 		upsession_tell(s);
 	}
 	return s;
+}
+
+void
+upsession_used(const uint8_t nonce[ID_LEN], const struct backend *b,
+    uint8_t class, const char *session, const char *revision, uint64_t *last)
+{
+	struct upsession s;
+	uint64_t now = mono_msec();
+
+	if (now - *last < TELL_TIME)
+		return;
+	*last = now;
+	memset(&s, 0, sizeof(s));
+	memcpy(s.nonce, nonce, ID_LEN);
+	s.backend = b->conf.id;
+	s.class = class;
+	s.session = (char *)(uintptr_t)session;
+	s.revision = (char *)(uintptr_t)revision;
+	(void)upsession_tell(&s);
 }
 
 /* The keeper closes what nobody has used for long. */
@@ -281,22 +304,44 @@ making_restore(struct making *m)
 	m->restoring = 1;
 	if (m->level != NULL && *m->level != '\0' &&
 	    has_logging(m->lease.backend, m->lease.class)) {
-		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"level\","
-			      "\"method\":\"logging/setLevel\","
-			      "\"params\":{\"level\":");
-		json_putstr(&b, m->level);
-		json_puts(&b, "}}");
+		put_level(&b, m->level);
 		making_tell(m, &b);
 	}
 	for (i = 0; i < m->uris.n; i++) {
-		json_puts(&b, "{\"jsonrpc\":\"2.0\",\"id\":\"watch\","
-			      "\"method\":\"resources/subscribe\","
-			      "\"params\":{\"uri\":");
-		json_putstr(&b, m->uris.v[i]);
-		json_puts(&b, "}}");
+		put_subscribe(&b, m->uris.v[i], 1);
 		making_tell(m, &b);
 	}
 	making_restored(m);
+}
+
+static void
+put_id(struct json_buf *b)
+{
+	char id[ASKID_LEN];
+
+	askid(id);
+	json_puts(b, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_putstr(b, id);
+}
+
+static void
+put_level(struct json_buf *b, const char *level)
+{
+	put_id(b);
+	json_puts(b, ",\"method\":\"logging/setLevel\",\"params\":{\"level\":");
+	json_putstr(b, level);
+	json_puts(b, "}}");
+}
+
+static void
+put_subscribe(struct json_buf *b, const char *uri, int on)
+{
+	put_id(b);
+	json_puts(b, ",\"method\":\"resources/");
+	json_puts(b, on ? "subscribe" : "unsubscribe");
+	json_puts(b, "\",\"params\":{\"uri\":");
+	json_putstr(b, uri);
+	json_puts(b, "}}");
 }
 
 static void
@@ -477,20 +522,12 @@ upsession_old(const uint8_t nonce[ID_LEN], struct backend *b, uint8_t class)
 static void
 put_soft(struct json_buf *b, uint32_t type, const struct k_soft *m)
 {
-	json_puts(b, "{\"jsonrpc\":\"2.0\",");
-	if (type == K_LEVEL) {
-		json_puts(b, "\"id\":\"level\",\"method\":"
-			     "\"logging/setLevel\",\"params\":{\"level\":");
-		json_putstr(b, m->level);
-		json_puts(b, "}}");
-	} else if (type == K_SUBSCRIBE) {
-		json_puts(b, "\"id\":\"watch\",\"method\":\"resources/");
-		json_puts(b, m->on ? "subscribe" : "unsubscribe");
-		json_puts(b, "\",\"params\":{\"uri\":");
-		json_putstr(b, m->uri);
-		json_puts(b, "}}");
-	} else
-		json_puts(b, "\"method\":"
+	if (type == K_LEVEL)
+		put_level(b, m->level);
+	else if (type == K_SUBSCRIBE)
+		put_subscribe(b, m->uri, m->on);
+	else
+		json_puts(b, "{\"jsonrpc\":\"2.0\",\"method\":"
 			     "\"notifications/roots/list_changed\"}");
 }
 

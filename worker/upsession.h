@@ -26,12 +26,17 @@ typedef void (*upsession_cb)(
 /* The cached one, or NULL. Valid until the next turn of the loop. */
 const struct upsession *upsession_cached(
     const uint8_t nonce[ID_LEN], uint32_t backend);
-/* Gets or makes it. subject: who, for a stdio child of his own, or NULL. stale: the session id a 404 was answered to, or NULL. cb is
- * never called from inside. NULL when memory is out. */
+/* Gets or makes it. subject: who, for a stdio child of his own, or NULL. stale:
+ * the session id a 404 was answered to, or NULL. cb is never called from
+ * inside. NULL when memory is out. */
 struct upwait *upsession_get(const uint8_t nonce[ID_LEN], struct backend *,
     uint8_t class, const char *subject, const char *stale, upsession_cb,
     void *arg);
 void upsession_cancel(struct upwait *);
+/* A call is open on it, or a GET stream: the keeper is told now and then that
+ * it is in use. last (ms): when it was, 0 at first. */
+void upsession_used(const uint8_t nonce[ID_LEN], const struct backend *,
+    uint8_t class, const char *session, const char *revision, uint64_t *last);
 /* The client's session has ended: forgotten here, closed by the keeper. */
 void upsession_end(const uint8_t nonce[ID_LEN]);
 

@@ -7,12 +7,15 @@
 #include <string.h>
 
 #include "compat.h"
+#include "oldsse.h"
 #include "peer.h"
+#include "refusal.h"
 #include "upstream.h"
 #include "watch.h"
 
 #define BACKOFF_MAX   30000 /* ms */
 #define CONFLICT_TIME 300 /* ms */
+#define RETRY_TIME    1000 /* ms, the first time */
 
 struct watch {
 	struct backend *backend;
@@ -22,7 +25,10 @@ struct watch {
 	struct event *timer;
 	unsigned int backoff; /* ms */
 	int heard; /* a message came on this connection */
+	int opened; /* once, with this session */
 	int dead;
+	int gone; /* dead: the session is */
+	void (*ongone)(void *);
 	void (*cb)(void *, const char *, size_t);
 	void *arg;
 };
@@ -103,13 +109,22 @@ static void
 watch_done(void *arg, enum up_result res, int status)
 {
 	struct watch *w = arg;
+	struct refusal f;
 	unsigned int retry;
 
+	if (status == 200 && (res == UP_OK || res == UP_CLOSED))
+		w->opened = w->backend->listens = 1;
+	if (res == UP_STATUS) {
+		refusal_read(&f, w->up, status);
+		w->gone = refusal_session(&f);
+	}
 	strlcpy(w->last, upreq_last(w->up, &retry), sizeof(w->last));
 	w->up = NULL;
 	if (res == UP_STATUS && status >= 400 && status < 500 &&
 	    status != 409 && status != 429) {
 		w->dead = 1;
+		if (w->gone && w->ongone != NULL)
+			w->ongone(w->arg);
 		return;
 	}
 	if (status == 409)
@@ -131,6 +146,34 @@ watch_stop(struct watch *w)
 	free(w->session);
 	free(w->revision);
 	free(w);
+}
+
+void
+watch_ongone(struct watch *w, void (*gone)(void *))
+{
+	w->ongone = gone;
+}
+
+void
+watch_retry(struct watch *w)
+{
+	w->dead = w->gone = 0;
+	w->backoff = w->backoff ? w->backoff * 2 : RETRY_TIME;
+	if (w->backoff > BACKOFF_MAX)
+		w->backoff = BACKOFF_MAX;
+	watch_later(w, w->backoff);
+}
+
+int
+watch_opened(const struct watch *w)
+{
+	return w->opened || oldsse_is(w->session);
+}
+
+int
+watch_gone(const struct watch *w)
+{
+	return w->gone;
 }
 
 int

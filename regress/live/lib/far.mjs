@@ -4,20 +4,22 @@ import { Child, freePort, until } from './harness.mjs';
 import { hook, live, node, npm } from './paths.mjs';
 
 export class Far {
-	static async start() {
+	// opts: of the talker.
+	static async start(opts) {
 		const f = new Far();
 		f.port = await freePort();
 		f.url = `http://127.0.0.1:${f.port}/mcp`;
-		await f.run();
+		await f.run(opts);
 		return f;
 	}
 
-	async run() {
+	async run(opts = {}) {
 		this.child = new Child('talker', node, ['--import', hook,
 		    `${live}/fixture/talker.mjs`], {
 			stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
 			env: { PATH: '/usr/bin:/bin', MCPGW_NPM: npm,
-			    PORT: String(this.port) },
+			    PORT: String(this.port),
+			    TALKER: JSON.stringify(opts) },
 		});
 		this.asked = new Map();
 		this.wrote = 0; // the last number of which it has said so

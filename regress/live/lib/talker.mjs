@@ -9,7 +9,7 @@ import { StreamableHTTPServerTransport } from
 import {
 	CallToolRequestSchema, CreateMessageResultSchema,
 	CreateMessageResultWithToolsSchema, ElicitResultSchema,
-	EmptyResultSchema, ListResourcesRequestSchema,
+	EmptyResultSchema, ListPromptsRequestSchema, ListResourcesRequestSchema,
 	ListResourceTemplatesRequestSchema,
 	ListRootsResultSchema, ListToolsRequestSchema,
 	ReadResourceRequestSchema, RootsListChangedNotificationSchema,
@@ -64,7 +64,11 @@ export const questions = {
 export class Talker {
 	// quiet: does not keep what it hears. watch: is called with each message
 	// that comes, the method that it answers, and its revision.
-	constructor({ names = [], events = false, quiet = false, watch } = {}) {
+	// prompts: names of them; without, it has no such capability.
+	constructor({ names = [], resources = [], prompts, events = false,
+	    quiet = false, watch } = {}) {
+		this.resources = ['one', 'two', ...resources];
+		this.prompts = prompts;
 		this.quiet = quiet;
 		this.watch = watch;
 		this.callers = new Map(); // nonce: session that last called with it
@@ -77,6 +81,10 @@ export class Talker {
 		this.held = new Map(); // nonce: ends the call
 		this.cancelled = []; // nonces of calls that were cancelled
 		this.slow = 0; // ms that a notification waits before it is read
+		this.slowly = 0; // ms until a subscription is answered
+		this.unknown = []; // [method, session] of what was answered 404
+		this.broken = false; // no session can be begun
+		this.streamless = false; // a GET is answered 404
 		this.opened = undefined; // called when a GET stream begins
 		this.wrote = undefined; // called with what goes onto one
 	}
@@ -118,7 +126,17 @@ export class Talker {
 		const id = req.headers['mcp-session-id'];
 		const s = this.sessions.get(id);
 		if (id !== undefined && s === undefined) {
+			this.unknown.push([req.method, id]);
 			res.writeHead(404).end();
+			return;
+		}
+		if (this.streamless && req.method === 'GET') {
+			this.#hear('GET', id);
+			res.writeHead(404).end();
+			return;
+		}
+		if (this.broken && id === undefined) {
+			res.writeHead(500).end();
 			return;
 		}
 		this.#hear(req.method, id);
@@ -186,7 +204,8 @@ export class Talker {
 	#server(session) {
 		const server = new Server({ name: 'talker', version: '1' }, {
 			capabilities: { tools: { listChanged: true }, logging: {},
-			    resources: { subscribe: true, listChanged: true } },
+			    resources: { subscribe: true, listChanged: true },
+			    ...(this.prompts && { prompts: {} }) },
 		});
 		const on = (schema, fn) => server.setRequestHandler(schema,
 		    (r, x) => fn(r.params ?? {}, x));
@@ -198,13 +217,17 @@ export class Talker {
 			this.runs.set(nonce, (this.runs.get(nonce) ?? 0) + 1);
 			return (this.#tools[name] ?? (() => text(name)))(args, x);
 		});
-		on(ListResourcesRequestSchema, () => ({ resources: ['one', 'two']
+		if (this.prompts)
+			on(ListPromptsRequestSchema, () => ({ prompts:
+			    this.prompts.map((name) => ({ name })) }));
+		on(ListResourcesRequestSchema, () => ({ resources: this.resources
 		    .map((n) => ({ uri: `talk://${n}`, name: n })) }));
 		on(ListResourceTemplatesRequestSchema, () => ({ resourceTemplates: [
 		    { uriTemplate: 'talk://many/{n}', name: 'many' }] }));
 		on(ReadResourceRequestSchema, ({ uri }) => ({ contents: [{ uri,
 		    text: uri }] }));
-		on(SubscribeRequestSchema, ({ uri }) => {
+		on(SubscribeRequestSchema, async ({ uri }) => {
+			await sleep(this.slowly);
 			session().uris.add(uri);
 			this.heard.push(['subscribe', session().id, uri]);
 			return {};
