@@ -80,7 +80,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 		memcpy(c->gid, cs->proof->gid, ID_LEN);
 		c->has_gid = 1;
 	}
-	c->begun = c->heard = mono_msec();
+	c->begun = c->heard = c->told = mono_msec();
 	c->subject = strdup(cs->session->subject);
 	c->client_revision = strdup(cs->session->revision);
 	c->project = project_of(cs->session->revision);
@@ -545,6 +545,9 @@ call_check(struct call *c, uint64_t now)
 		call_fail(c, "did not answer in time");
 		return;
 	}
+	if (c->sent)
+		upsession_used(c->nonce, c->backend, c->class, c->session,
+		    c->revision, &c->told);
 	answer_tick(c, now);
 }
 

@@ -56,6 +56,7 @@ struct call {
 	struct event *again; /* to come back for the rest of an answer */
 	char last[256]; /* from its event on */
 	uint64_t begun, heard; /* ms; heard: last sign of life */
+	uint64_t told; /* see upsession_used */
 	int json_ok, sse_ok; /* what the client accepts */
 	struct asker asker;
 	int questions; /* with the client now */

@@ -1,6 +1,7 @@
 // Issue 3: a client that only listens on its GET stream goes on hearing whatever
 // becomes of the backend meanwhile, and what the gateway says to a backend of its
 // own accord is what the protocol allows.
+import { Clock } from './lib/clock.mjs';
 import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Far } from './lib/far.mjs';
 import { Gateway } from './lib/gateway.mjs';
@@ -217,6 +218,52 @@ async function roots(x) {
 		s.g.close();
 }
 
+// ---- half an hour ----
+
+// A session that nobody uses is closed, but not one of a client that listens or
+// waits for an answer.
+async function used() {
+	const clock = new Clock();
+	const talker = await Talker.start();
+	const gw = await Gateway.make({ config: {
+		backends: { talk: { url: talker.url, timeout: '2h',
+		    max_time: '2h' } },
+		endpoints: { '/talk': { backends: '*', auth: 'none' } },
+	} });
+	await gw.start({ args: ['-L', clock.dir] });
+	const x = { gw, talker, pins: new Pins(gw.base) };
+	await workers(x);
+	const one = await streaming(x);
+	await asks(one.peer, 'resources/subscribe', { uri: URIS[0] });
+	const two = await streaming(x);
+	two.g.close();
+	const [idle, held] = [await new Peer(`${gw.base}/talk`, x.pins).open(),
+	    fresh('held')];
+	const nonce = fresh('idle');
+	await idle.tool('talk_echo', { nonce });
+	const unused = talker.sessionOf(nonce);
+	const c = await two.peer.start('talk_hold', { nonce: held },
+	    { worker: x.b });
+	await until('the call', () => talker.held.has(held));
+	const ended = (s) => talker.heard.some(([m, id]) => m === 'DELETE' &&
+	    id === s.id);
+	for (let min = 0; min < 36; min += 9) {
+		clock.ahead(9 * 60);
+		await sleep(1600);
+	}
+	await until('the unused one to be closed', () => ended(unused));
+	same([one, two].map((s) => ended(s.up)), [false, false], 'closed');
+	await talker.touch(URIS[0]);
+	await one.g.next(UPDATED, 'the update', 3000);
+	talker.held.get(held)();
+	same((await c.next(answer(c.rpcId))).result.content[0].text, held,
+	    'the answer');
+	same([one, two].map((s) => talker.sessions.has(s.up.id)), [true, true],
+	    'sessions');
+	one.g.close();
+	await gw.stop();
+}
+
 run('listening', async () => {
 	const far = await Far.start({ prompts: ['p'] });
 	const talker = await Talker.start(), bare = await Talker.start();
@@ -244,5 +291,6 @@ run('listening', async () => {
 	await test('LISTEN roots have changed, of whoever declared it', () =>
 	    roots(x));
 	await test('LISTEN no id comes twice in a session', () => ids(x));
+	await test('LISTEN half an hour without a call', used);
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

@@ -98,8 +98,9 @@ export class Gateway {
 		return this.child;
 	}
 
-	async start({ ready = true } = {}) {
-		this.launch();
+	// args: as for launch.
+	async start({ ready = true, args } = {}) {
+		this.launch(args);
 		// Every worker must have said it, on a connection of its own.
 		const said = new Set();
 		await until('the gateway to be ready', async () => {
