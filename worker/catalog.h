@@ -39,6 +39,7 @@ struct cat_item {
 #define CAP_COMPLETIONS 0x08
 #define CAP_LOGGING     0x10
 #define CAP_SUBSCRIBE   0x20
+#define CAP_ANY         0x3f
 
 struct cat_entry {
 	uint32_t backend;

@@ -155,8 +155,9 @@ init_free(struct session *s)
 	strv_free(&s->extensions);
 }
 
-/* What may come with a later catalog is announced too: an empty list does no
- * harm, a capability that appears in mid-session is never noticed. */
+/* What a backend that has not been seen yet may bring is announced too: an empty
+ * list does no harm, a capability that appears in mid-session is never
+ * noticed. */
 static void
 init_caps(struct json_buf *b, uint32_t caps)
 {
@@ -187,7 +188,7 @@ init_answer(struct request *rq, const struct json_span *id,
 	json_puts(&b, "{\"protocolVersion\":");
 	json_putstr(&b, s->revision);
 	json_puts(&b, ",\"capabilities\":");
-	init_caps(&b, v == NULL ? ~0u : view_caps(v));
+	init_caps(&b, v == NULL ? CAP_ANY : view_caps(v));
 	json_puts(&b, ",\"serverInfo\":{\"name\":\"mcpgwd\",\"version\":"
 		      "\"" MCPGWD_VERSION "\"}");
 	if (text.len > 0) {

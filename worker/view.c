@@ -122,8 +122,8 @@ view_make(const struct endpoint *e, uint8_t class)
 	for (i = 0; i < e->nbackend; i++) {
 		ce = catalog_find(e->backend[i]->conf.id,
 		    view_class(e->backend[i], class), &exact);
-		if (ce != NULL)
-			v->caps |= ce->caps;
+		v->caps |=
+		    ce == NULL || ce->state == CAT_NEVER ? CAP_ANY : ce->caps;
 		if (!exact && ce != NULL && ce->state == CAT_UP) {
 			v->complete = 0;
 			catalog_want(view_class(e->backend[i], class));

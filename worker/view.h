@@ -48,7 +48,8 @@ struct backend *view_uri(const struct view *, const char *uri);
 struct backend *view_listed(const struct view *, const char *uri);
 /* The backend of a URI template as listed. */
 struct backend *view_template(const struct view *, const char *template);
-/* Union of CAP_* of its backends. */
+/* Union of CAP_* of its backends: all there are while one of them has never
+ * been seen. */
 uint32_t view_caps(const struct view *);
 /* Appends the instructions of all its backends. */
 void view_instructions(const struct view *, struct json_buf *);
