@@ -444,6 +444,17 @@ static const struct wire_field f_k_trouble[] = {
 #undef S
 DEF(k_trouble);
 
+#define S k_count
+static const struct wire_field f_k_count[] = {
+    {U32(backend)},
+    {U64(failures)},
+    {U64(dropped)},
+    {STR(why, TEXT_MAX)},
+    {I64(when)},
+};
+#undef S
+DEF(k_count);
+
 #define S k_relay
 static const struct wire_field f_k_relay[] = {
     {U8(kind)},
@@ -578,6 +589,7 @@ const struct msgdef *const proto_defs[] = {
     &def_k_resume,
     &def_k_end,
     &def_k_trouble,
+    &def_k_count,
     &def_k_relay,
     &def_m_spawn,
     &def_m_child,

@@ -107,6 +107,7 @@ enum imsg_type {
 	K_FAIL, /* struct k_lease: it could not be made */
 	K_END, /* struct k_end: the client's session has ended */
 	K_TROUBLE, /* struct k_trouble: worker saw a backend fail */
+	K_COUNT, /* struct k_count: once a second, of what a backend did wrong */
 	K_CLAIM, /* struct k_claim: this worker has the session's GET stream */
 	K_RELEASE, /* struct k_claim: another one has it now: end yours */
 	K_OPEN, /* struct k_lease: a session whose stream the owner opens */
@@ -599,6 +600,14 @@ struct k_trouble {
 	uint8_t unreachable; /* 1: no address answered */
 	char *why;
 };
+/* Since the last one. */
+struct k_count {
+	uint32_t backend;
+	uint64_t failures; /* calls that it has failed */
+	uint64_t dropped; /* messages of it that belong to nothing */
+	char *why; /* of the last failure, after its name; or empty */
+	int64_t when; /* of that */
+};
 #define RELAY_CANCEL   1 /* id: the client's request id, raw JSON */
 #define RELAY_ANSWER   2 /* id: ours; body: the client's message, raw JSON */
 #define RELAY_PROGRESS 3 /* the same, with our id as its progress token */
@@ -699,9 +708,10 @@ extern const struct msgdef def_m_start, def_m_channel, def_m_gen,
     def_a_used, def_p_check, def_p_result, def_k_catalog, def_k_class,
     def_k_addr, def_k_addrs, def_r_resolve, def_k_lease, def_k_session,
     def_k_claim, def_k_soft, def_k_resume, def_k_end, def_k_trouble,
-    def_k_relay, def_m_spawn, def_m_child, def_m_child_kill, def_m_exited,
-    def_m_exec, def_conf_stdio, def_n_open, def_n_opened, def_n_send,
-    def_n_message, def_n_done, def_ctl_req, def_ctl_row, def_ctl_end;
+    def_k_count, def_k_relay, def_m_spawn, def_m_child, def_m_child_kill,
+    def_m_exited, def_m_exec, def_conf_stdio, def_n_open, def_n_opened,
+    def_n_send, def_n_message, def_n_done, def_ctl_req, def_ctl_row,
+    def_ctl_end;
 
 /* Every description, NULL at the end: for the fuzzer and the tests. */
 extern const struct msgdef *const proto_defs[];

@@ -90,6 +90,7 @@ backend_free(struct backend *b)
 	upstream_close_idle(b);
 	tls_config_free(b->tls);
 	free(b->trouble);
+	free(b->failure);
 	wire_free(&def_conf_backend, &b->conf);
 	if (b->fixed != NULL)
 		freezero(b->fixed, strlen(b->fixed));
@@ -148,6 +149,14 @@ backend_export(const struct backend *b, struct k_addrs *a, struct k_addr *ka)
 			memcpy(ka[i].addr, &sin6->sin6_addr, 16);
 		}
 	}
+}
+
+void
+backend_failed(struct backend *b, const char *why, int64_t when)
+{
+	free(b->failure);
+	b->failure = strdup(why);
+	b->failed = when;
 }
 
 int

@@ -29,7 +29,11 @@ struct backend {
 	unsigned int notes_flying, notes_waiting; /* notify.c */
 	int oldsse; /* it speaks HTTP+SSE of 2024-11-05, for all we know */
 	int listens; /* it has had a GET stream open: it offers them */
-	uint64_t calls, errors;
+	/* Calls that it has failed, messages of it that belong to nothing; in a
+	 * worker those that the keeper has not been told of. */
+	uint64_t failures, dropped;
+	char *failure; /* the last, after its name; NULL: none */
+	int64_t failed; /* when; wall clock */
 };
 
 /* Takes over *conf. Fatal when memory is out (it is config). A numeric host
@@ -41,6 +45,8 @@ int backend_ready(const struct backend *);
 /* New addresses; the last good ones stay if there are none. */
 void backend_addrs(struct backend *, const struct k_addrs *);
 
+/* It has failed a call at that time. */
+void backend_failed(struct backend *, const char *why, int64_t when);
 /* Its addresses as a message; ka has room for BACKEND_ADDRS. */
 void backend_export(const struct backend *, struct k_addrs *, struct k_addr *);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <event2/event.h>
 
@@ -34,6 +35,8 @@ static void call_send(struct call *);
 static int call_message(void *, const char *, size_t);
 static void call_done(void *, enum up_result, int);
 static int call_answer(struct call *, const struct rpc *);
+static void call_failed(const struct call *, const char *);
+static void call_wrong(struct call *, const char *);
 static void call_fail(struct call *, const char *);
 static void call_refused(struct call *, int);
 static void call_lost(struct call *);
@@ -68,7 +71,6 @@ call_begin(struct request *rq, const struct call_start *cs)
 	if (ncalls++ == 0)
 		look_later();
 	worker.calls++;
-	cs->backend->calls++;
 	c->id = ++next_id;
 	c->kind = cs->kind;
 	c->backend = cs->backend;
@@ -133,8 +135,7 @@ call_opened(void *arg, const struct upsession *us, const char *why)
 
 	c->wait = NULL;
 	if (us == NULL) {
-		c->backend->errors++;
-		call_fail(c, why ? why : "can not be reached");
+		call_wrong(c, why ? why : "can not be reached");
 		return;
 	}
 	strlcpy(c->session, us->session, sizeof(c->session));
@@ -176,6 +177,8 @@ call_message(void *arg, const char *json, size_t len)
 		if (strcmp(r.method, "notifications/progress") == 0) {
 			if (splice_progress(&b, c, &r) == 0)
 				(void)answer_event(c, b.p, b.len);
+			else
+				c->backend->dropped++;
 		} else if ((strcmp(r.method, "notifications/message") == 0 &&
 			       level_passes(c->nonce, &r)) ||
 			   strcmp(r.method,
@@ -196,7 +199,7 @@ call_message(void *arg, const char *json, size_t len)
 	case RPC_BAD:
 		break;
 	}
-	c->backend->errors++;
+	c->backend->dropped++;
 	log_debug("backend %s: dropped a message that belongs to no call",
 	    c->backend->conf.name);
 	return 0;
@@ -208,8 +211,10 @@ call_answer(struct call *c, const struct rpc *r)
 {
 	struct json_buf b = {0};
 
-	if (r->error != NULL && r->error->val.type != JSON_OBJECT)
+	if (r->error != NULL && r->error->val.type != JSON_OBJECT) {
+		c->backend->dropped++;
 		return 0;
+	}
 	splice_answer(&b, c, r);
 	c->answered = 1;
 	if (r->result != NULL && c->uri != NULL)
@@ -244,11 +249,10 @@ call_done(void *arg, enum up_result res, int status)
 		call_finish(c);
 		return;
 	}
-	c->backend->errors++;
 	if (res == UP_CONNECT || res == UP_ADDRESS || res == UP_TLS)
 		(void)keeperc_trouble(
 		    c->backend->conf.id, 1, up_strerror(c->backend, res));
-	call_fail(
+	call_wrong(
 	    c, res == UP_OK ? "gave no answer" : up_strerror(c->backend, res));
 }
 
@@ -277,15 +281,15 @@ call_refused(struct call *c, int status)
 		call_open(c, stale);
 		return;
 	}
-	c->backend->errors++;
+	refusal_say(&f, text, sizeof(text));
 	if (f.whole && splice_readid(&f.rpc.id, &wid, &id) == 0 &&
 	    wid == worker.id && id == c->id) {
+		call_failed(c, text);
 		(void)call_answer(c, &f.rpc);
 		call_finish(c);
 		return;
 	}
-	refusal_say(&f, text, sizeof(text));
-	call_fail(c, text);
+	call_wrong(c, text);
 }
 
 /* The child that this session had for itself is gone, and with it whatever it
@@ -304,6 +308,21 @@ call_lost(struct call *c)
 	(void)keeperc_end(c->nonce);
 	mcp_error(rq, 404, &id, RPC_NO_SESSION, "this session has ended");
 	call_finish(c);
+}
+
+/* It is the backend's fault. */
+static void
+call_failed(const struct call *c, const char *why)
+{
+	c->backend->failures++;
+	backend_failed(c->backend, why, time(NULL));
+}
+
+static void
+call_wrong(struct call *c, const char *why)
+{
+	call_failed(c, why);
+	call_fail(c, why);
 }
 
 /* A tool that fails says so in its result, where the model can read it. */
@@ -541,8 +560,7 @@ call_check(struct call *c, uint64_t now)
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
 		if (c->sent)
 			notify_cancelled(c);
-		c->backend->errors++;
-		call_fail(c, "did not answer in time");
+		call_wrong(c, "did not answer in time");
 		return;
 	}
 	if (c->sent)

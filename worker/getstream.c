@@ -391,7 +391,7 @@ feed_message(void *arg, const char *json, size_t len)
 			(void)evlog_send(f->stream->log, json, len);
 		break;
 	default:
-		f->asker.backend->errors++;
+		f->asker.backend->dropped++;
 		break;
 	}
 }

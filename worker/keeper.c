@@ -51,6 +51,7 @@ static void on_put(struct peer *, uint32_t, void *, int);
 static void on_fail(struct peer *, uint32_t, void *, int);
 static void on_end(struct peer *, uint32_t, void *, int);
 static void on_trouble(struct peer *, uint32_t, void *, int);
+static void on_count(struct peer *, uint32_t, void *, int);
 static void on_class(struct peer *, uint32_t, void *, int);
 static void on_relay(struct peer *, uint32_t, void *, int);
 static void on_relay_fd(struct peer *, uint32_t, void *, int);
@@ -96,6 +97,7 @@ static const struct peer_rule worker_rules[] = {
     {K_FAIL, &def_k_lease, PEER_ANY, 0, on_fail},
     {K_END, &def_k_end, PEER_ANY, 0, on_end},
     {K_TROUBLE, &def_k_trouble, PEER_ANY, 0, on_trouble},
+    {K_COUNT, &def_k_count, PEER_ANY, 0, on_count},
     {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
     {K_RELAY_FD, &def_k_relay, PEER_ANY, 1, on_relay_fd},
     {K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
@@ -324,7 +326,16 @@ on_trouble(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)p;
 	(void)id;
 	(void)fd;
-	shelf_trouble(m->backend, m->unreachable, m->why);
+	shelf_trouble(m->backend, m->unreachable);
+}
+
+static void
+on_count(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p;
+	(void)id;
+	(void)fd;
+	shelf_count(msg);
 }
 
 static void

@@ -29,7 +29,9 @@ void shelf_addrs(struct k_addrs *);
 /* A new worker: addresses and the catalog. */
 void shelf_greet(struct peer *);
 /* A worker saw a backend fail: look soon. */
-void shelf_trouble(uint32_t backend, int unreachable, const char *why);
+void shelf_trouble(uint32_t backend, int unreachable);
+/* What a worker saw it do wrong. */
+void shelf_count(const struct k_count *);
 /* A backend says that its lists have changed. */
 void shelf_lists(uint32_t backend);
 /* Of the newest catalog. */

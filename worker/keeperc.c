@@ -22,6 +22,8 @@
 #include "upsession.h"
 #include "worker.h"
 
+#define LEAVE_TIME 200 /* ms */
+
 static void keeper_gone(struct peer *);
 static void on_catalog(struct peer *, uint32_t, void *, int);
 static void on_addrs(struct peer *, uint32_t, void *, int);
@@ -333,6 +335,35 @@ keeperc_trouble(uint32_t backend, int unreachable, const char *why)
 	r = tell(K_TROUBLE, 0, &def_k_trouble, &m);
 	free(m.why);
 	return r;
+}
+
+void
+keeperc_count(void)
+{
+	struct backend *b;
+	struct k_count m;
+	size_t i;
+
+	for (i = 0; i < worker.nbackend; i++) {
+		b = worker.backend[i];
+		if (b->failures == 0 && b->dropped == 0)
+			continue;
+		m.backend = b->conf.id;
+		m.failures = b->failures;
+		m.dropped = b->dropped;
+		m.why = b->failure;
+		m.when = b->failed;
+		if (tell(K_COUNT, 0, &def_k_count, &m) == 0)
+			b->failures = b->dropped = 0;
+	}
+}
+
+void
+keeperc_leave(void)
+{
+	keeperc_count();
+	if (keeper != NULL)
+		peer_flush(keeper, LEAVE_TIME);
 }
 
 int

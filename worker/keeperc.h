@@ -16,6 +16,10 @@ int keeperc_end(const uint8_t nonce[ID_LEN]);
 /* The client's roots have changed: upstream sessions are told. */
 int keeperc_roots(const uint8_t nonce[ID_LEN]);
 int keeperc_trouble(uint32_t backend, int unreachable, const char *why);
+/* What backends did wrong since the last time, if the keeper can be told. */
+void keeperc_count(void);
+/* This worker ends. */
+void keeperc_leave(void);
 int keeperc_class(uint8_t class);
 int keeperc_relay(struct k_relay *);
 int keeperc_claim(const struct k_claim *);

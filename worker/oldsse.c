@@ -276,7 +276,7 @@ sse_tell(struct oldsse *s, const struct rpc *r, enum rpc_kind kind,
 	}
 	if (o == NULL) {
 		if (kind == RPC_RESPONSE || kind == RPC_BAD)
-			s->backend->errors++;
+			s->backend->dropped++;
 		return;
 	}
 	s->current = o;

@@ -53,7 +53,6 @@ struct shelf {
 	uint64_t backoff;
 	uint64_t probed;
 	time_t seen; /* wall clock, 0 never */
-	uint64_t failures;
 };
 
 static struct shelf *shelf_find(uint32_t);
@@ -71,6 +70,7 @@ static int in_force(const struct shelf *);
 static int all_asked(void);
 static void shelf_silent(struct shelf *, uint64_t);
 static const char *state_name(const struct shelf *);
+static void put_time(char *, size_t, int64_t);
 static void asks(char *, size_t, uint32_t);
 
 static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
@@ -339,9 +339,17 @@ shelf_heard(void *arg, const char *json, size_t len)
 	const char *why;
 	int code;
 
-	if (rpc_scan(&r, json, len, &code, &why) != RPC_NOTIFICATION ||
-	    strstr(r.method, "/list_changed") == NULL)
+	switch (rpc_scan(&r, json, len, &code, &why)) {
+	case RPC_NOTIFICATION:
+		if (strstr(r.method, "/list_changed") != NULL)
+			break;
 		return;
+	case RPC_REQUEST:
+		return;
+	default:
+		s->b->dropped++;
+		return;
+	}
 	if (s->class[e->class].probe != NULL)
 		s->class[e->class].stale = 1;
 	else
@@ -397,7 +405,6 @@ shelf_failed(struct shelf *s, int class, const char *why)
 		    "backend %s (%s) %s", s->b->conf.name, s->b->conf.url, why);
 		dirty = 1;
 	}
-	s->failures++;
 	if (e->state == CAT_UP)
 		e->state = CAT_DOWN;
 	free(e->why);
@@ -410,17 +417,29 @@ shelf_failed(struct shelf *s, int class, const char *why)
 }
 
 void
-shelf_trouble(uint32_t backend, int unreachable, const char *why)
+shelf_trouble(uint32_t backend, int unreachable)
 {
 	struct shelf *s = shelf_find(backend);
 
-	(void)why;
 	if (s == NULL)
 		return;
 	if (unreachable && !s->literal && mono_msec() - resolved > 1000)
 		shelf_resolve();
 	if (mono_msec() - s->probed >= TROUBLE_TIME)
 		shelf_probe(s);
+}
+
+void
+shelf_count(const struct k_count *m)
+{
+	struct shelf *s = shelf_find(m->backend);
+
+	if (s == NULL)
+		return;
+	s->b->failures += m->failures;
+	s->b->dropped += m->dropped;
+	if (m->failures > 0 && m->when >= s->b->failed)
+		backend_failed(s->b, m->why, m->when);
 }
 
 void
@@ -651,12 +670,21 @@ asks(char *text, size_t size, uint32_t declare)
 		(void)strlcpy(text, "none", size);
 }
 
+static void
+put_time(char *text, size_t size, int64_t when)
+{
+	*text = '\0';
+	if (when != 0)
+		snprintf(text, size, "%lld", (long long)when);
+}
+
 void
 shelf_show(uint32_t id)
 {
 	const struct cat_entry *e;
+	const char *why;
 	struct shelf *s;
-	char n[5][24], declared[64];
+	char n[8][24], declared[64];
 
 	TAILQ_FOREACH (s, &shelves, entry) {
 		if (!in_force(s))
@@ -666,17 +694,19 @@ shelf_show(uint32_t id)
 		snprintf(n[1], sizeof(n[1]), "%u", e->list[CAT_PROMPTS].n);
 		snprintf(n[2], sizeof(n[2]), "%u", e->list[CAT_RESOURCES].n);
 		snprintf(n[3], sizeof(n[3]), "%zu", lease_count(s->b->conf.id));
-		if (s->seen != 0)
-			snprintf(
-			    n[4], sizeof(n[4]), "%lld", (long long)s->seen);
-		else
-			n[4][0] = '\0';
+		put_time(n[4], sizeof(n[4]), s->seen);
+		snprintf(n[5], sizeof(n[5]), "%llu",
+		    (unsigned long long)s->b->failures);
+		snprintf(n[6], sizeof(n[6]), "%llu",
+		    (unsigned long long)s->b->dropped);
+		put_time(n[7], sizeof(n[7]), s->b->failed);
+		why = e->state == CAT_UP ? s->b->failure : e->why;
 		asks(declared, sizeof(declared), s->b->conf.declare);
 		master_row(id, "backend", s->b->conf.name, "state",
 		    state_name(s), "revision", e->revision, "server", e->server,
 		    "#tools", n[0], "#prompts", n[1], "#resources", n[2],
-		    "#sessions", n[3], "asks", declared, "@seen", n[4], "url",
-		    s->b->conf.url, "error", e->state == CAT_UP ? "" : e->why,
-		    NULL);
+		    "#sessions", n[3], "asks", declared, "@seen", n[4],
+		    "#failures", n[5], "#dropped", n[6], "@failed", n[7], "url",
+		    s->b->conf.url, "error", why ? why : "", NULL);
 	}
 }

@@ -282,6 +282,7 @@ worker_idle(void)
 		return;
 	calls_end_all();
 	getstreams_end_all();
+	keeperc_leave();
 	master_idle();
 	exit(0);
 }
@@ -350,6 +351,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	upstream_tick();
 	oldsse_tick();
 	questions_tick(mono_msec());
+	keeperc_count();
 	if (worker.draining)
 		worker_idle();
 }

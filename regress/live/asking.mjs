@@ -7,7 +7,9 @@ import {
 import { Gateway } from './lib/gateway.mjs';
 import { notes } from './lib/backends.mjs';
 import { connect, sdks } from './lib/sdk.mjs';
-import { Liar, http, json } from './fixture/liar.mjs';
+import { Pins } from './lib/pin.mjs';
+import { Peer } from './lib/sse.mjs';
+import { Liar, event, http, json } from './fixture/liar.mjs';
 
 const free = { '/mcp': { backends: '*', auth: 'none' } };
 
@@ -97,7 +99,68 @@ async function latecomers(kind) {
 	await gw.stop();
 }
 
+// ---- what a backend does wrong ----
+
+// Calls that it fails, messages of it that belong to nothing, for each lie.
+const faults = {
+	'echo': [0, 0], 'double-answer': [0, 0], 'unknown-request': [0, 0],
+	'foreign-progress': [0, 4], 'wrong-id': [1, 1], 'error-is-text': [1, 1],
+	'json-array': [1, 1], 'sse-rubbish': [1, 2], 'status-500': [1, 0],
+	'forbidden': [1, 0], 'garbage': [1, 0], 'cut-in-event': [1, 0],
+	'empty-stream': [1, 0], 'giant-json': [1, 0], 'hang': [1, 0],
+};
+
+async function counted() {
+	const [liar, fine] = await Promise.all([Liar.start(), Liar.start()]);
+	const gw = await Gateway.start({ config: { endpoints: free, backends: {
+		liar: { url: liar.url, timeout: '1s' },
+		fine: { url: fine.url } }, limits: { body: '1M' } } });
+	const shown = async (name) => JSON.parse((await gw.ctl('-j', 'show',
+	    'backends')).out).find((b) => b.backend === name);
+	const peer = await new Peer(gw.url, new Pins(gw.base)).open();
+	const call = async (lie, worker) => (await peer.start(`liar_${lie}`, {},
+	    { worker })).end();
+	const before = await shown('liar');
+	same([before.failures, before.dropped, before.failed, before.error],
+	    [0, 0, null, ''], 'before any call');
+	const want = [0, 0];
+	// Throws meanwhile, so that until() tells what it was at the end.
+	const counts = async () => {
+		const b = await shown('liar');
+		same([b.failures, b.dropped], want, 'counts');
+		return b;
+	};
+	await Promise.all(gw.workerIds().flatMap((w) => Object.entries(faults)
+	    .map(async ([lie, [failures, dropped]]) => {
+		want[0] += failures;
+		want[1] += dropped;
+		await call(lie, w);
+	})));
+	await until(`${want} of both workers`, counts, 3000);
+	// Outside of calls: to the client's GET stream and to the keeper's.
+	await peer.get();
+	await until('both streams', () => liar.gets.size === 2);
+	for (const s of liar.gets)
+		s.write(event(json('nobody', {})) + event('{"jsonrpc":'));
+	want[1] += 4;
+	await until(`${want} with what came outside of calls`, counts, 3000);
+	const now = Date.now() / 1000;
+	for (const w of gw.workerIds()) {
+		want[0]++;
+		await call('status-500', w);
+	}
+	const b = await until(`${want} at last`, counts, 3000);
+	same([b.state, b.error], ['up', 'answered HTTP status 500'], 'the last');
+	ok(b.failed >= now - 1 && b.failed <= now + 3, `when: ${b.failed}`);
+	const other = await shown('fine');
+	same([other.failures, other.dropped, other.failed, other.error],
+	    [0, 0, null, ''], 'the other backend');
+	await gw.stop();
+}
+
 run('asking', async () => {
+	await test('what a backend does wrong is counted by both workers and shown',
+	    counted);
 	await Promise.all(Object.keys(sdks).slice(0, 2).map((kind) =>
 		test(`${kind}: prompts, resources, completion, logging of backends ` +
 		    'that came after it', () => latecomers(kind))));

@@ -324,7 +324,7 @@ main(void)
 		test_round(proto_defs[i], 1);
 		test_over(proto_defs[i]);
 	}
-	CHECK(n == 59);
+	CHECK(n == 60);
 	test_special();
 	TEST_END();
 }
