@@ -92,6 +92,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->asker.revision = c->revision;
 	c->asker.nonce = c->nonce;
 	c->asker.class = c->class;
+	c->asker.project = c->project;
 	c->asker.send = answer_event;
 	c->asker.arg = c;
 	c->asker.open = &c->questions;

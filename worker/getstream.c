@@ -46,6 +46,7 @@ struct getstream {
 	uint8_t gid[ID_LEN];
 	int has_gid;
 	uint8_t class;
+	enum project project;
 	uint64_t gone; /* ms since there is no client; 0: there is */
 	uint8_t before[CAT_KINDS][DIGEST_LEN]; /* lists of the last catalog */
 	int known; /* before is filled */
@@ -111,6 +112,7 @@ getstream_begin(
 		memcpy(g->gid, proof->gid, ID_LEN);
 	memcpy(g->nonce, s->nonce, ID_LEN);
 	g->class = s->class;
+	g->project = project_of(s->revision);
 	g->endpoint = rq->endpoint;
 	LIST_INIT(&g->feeds);
 	LIST_INSERT_HEAD(&streams, g, entry);
@@ -284,6 +286,7 @@ getstream_upstream(const struct k_lease *l)
 	f->asker.revision = watch_revision(f->watch);
 	f->asker.nonce = g->nonce;
 	f->asker.class = view_class(b, g->class);
+	f->asker.project = g->project;
 	f->asker.send = feed_ask;
 	f->asker.arg = g;
 	f->asker.open = &g->questions;

@@ -44,4 +44,11 @@ void project_prompt(
 int project_error(
     struct json_buf *, enum project, const struct json_span *error);
 
+/* Append what a backend asks: the requestedSchema of a form, the messages for a
+ * model; project_ask.c. -1: the revision can not say it. */
+int project_form(
+    struct json_buf *, enum project, const struct json_span *schema);
+int project_messages(
+    struct json_buf *, enum project, const struct json_span *messages);
+
 #endif

@@ -94,8 +94,17 @@ question_ask(struct asker *a, const struct rpc *r)
 		    a, r->id.p, r->id.len, "the client can not be asked that");
 		return;
 	}
-	if ((q = calloc(1, sizeof(*q))) == NULL)
+	splice_id(id, next_id + 1);
+	if (splice_question(&b, a->project, r, id) == -1) {
+		question_refuse(a, r->id.p, r->id.len,
+		    "the client can not be asked that in its protocol version");
+		json_buf_free(&b);
 		return;
+	}
+	if ((q = calloc(1, sizeof(*q))) == NULL) {
+		json_buf_free(&b);
+		return;
+	}
 	q->id = ++next_id;
 	q->asker = a;
 	q->backend_id = strndup(r->id.p, r->id.len);
@@ -105,8 +114,6 @@ question_ask(struct asker *a, const struct rpc *r)
 		q->token = strndup(token->p, token->len);
 	TAILQ_INSERT_TAIL(&questions, q, entry);
 	(*a->open)++;
-	splice_id(id, q->id);
-	splice_question(&b, r, id);
 	if (b.err || q->backend_id == NULL ||
 	    a->send(a->arg, b.p, b.len) == -1) {
 		question_refuse(

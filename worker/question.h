@@ -8,6 +8,7 @@
  * that may land on any worker.
  */
 #include "backend.h"
+#include "project.h"
 #include "rpc.h"
 
 /* Where questions come from and go to; lives as long as its questions. */
@@ -16,6 +17,7 @@ struct asker {
 	const char *session, *revision; /* of the upstream session */
 	const uint8_t *nonce; /* of the client's session */
 	uint8_t class; /* what may be asked */
+	enum project project; /* of the client's revision */
 	/* Toward the client; -1 if it can not be reached. */
 	int (*send)(void *, const char *json, size_t len);
 	void *arg;

@@ -20,6 +20,8 @@ static void put_ref(
     struct json_buf *, const struct json_span *, const char *, const char *);
 static void put_question_meta(
     struct json_buf *, const struct rpc *, const char *, const char **);
+static int put_asked(struct json_buf *, enum project, const struct rpc *,
+    const struct json_member *, const char **);
 static void put_answer(
     struct json_buf *, const struct call *, const struct rpc *);
 
@@ -217,8 +219,31 @@ put_question_meta(
 	*outer = ",";
 }
 
-void
-splice_question(struct json_buf *b, const struct rpc *r, const char *id)
+/* A member of a question's params. */
+static int
+put_asked(struct json_buf *b, enum project p, const struct rpc *r,
+    const struct json_member *m, const char **sep)
+{
+	int form = strcmp(r->method, "elicitation/create") == 0 &&
+		   m->keylen == 15 &&
+		   memcmp(m->key, "requestedSchema", 15) == 0;
+	int said = strcmp(r->method, "sampling/createMessage") == 0 &&
+		   m->keylen == 8 && memcmp(m->key, "messages", 8) == 0;
+
+	if (!form && !said) {
+		put_member(b, sep, m);
+		return 0;
+	}
+	json_puts(b, *sep);
+	json_puts(b, form ? "\"requestedSchema\":" : "\"messages\":");
+	*sep = ",";
+	return form ? project_form(b, p, &m->val)
+		    : project_messages(b, p, &m->val);
+}
+
+int
+splice_question(
+    struct json_buf *b, enum project p, const struct rpc *r, const char *id)
 {
 	const struct json_member *m;
 	const char *sep = "";
@@ -228,16 +253,18 @@ splice_question(struct json_buf *b, const struct rpc *r, const char *id)
 	json_putstr(b, id);
 	json_puts(b, ",\"method\":");
 	json_putstr(b, r->method);
-	if (rpc_meta(r, "progressToken") != NULL) {
+	if (rpc_meta(r, "progressToken") != NULL ||
+	    (p != PROJECT_NEWEST && r->params.type == JSON_OBJECT)) {
 		json_puts(b, ",\"params\":{");
 		for (i = 0; i < r->doc.n; i++) {
 			m = &r->doc.m[i];
 			if (m->level != 1)
 				continue;
-			if (m->keylen == 5 && memcmp(m->key, "_meta", 5) == 0)
+			if (m->keylen == 5 && memcmp(m->key, "_meta", 5) == 0 &&
+			    rpc_meta(r, "progressToken") != NULL)
 				put_question_meta(b, r, id, &sep);
-			else
-				put_member(b, &sep, m);
+			else if (put_asked(b, p, r, m, &sep) == -1)
+				return -1;
 		}
 		json_puts(b, "}");
 	} else if (r->params.type != JSON_NONE) {
@@ -245,6 +272,7 @@ splice_question(struct json_buf *b, const struct rpc *r, const char *id)
 		json_putspan(b, &r->params);
 	}
 	json_puts(b, "}");
+	return 0;
 }
 
 /* The member that answers, as the client's revision knows it. */

@@ -16,8 +16,9 @@ int splice_progress(struct json_buf *, const struct call *, const struct rpc *);
 void splice_note(struct json_buf *, const struct rpc *, const char *key,
     const char *value, size_t len);
 /* A request of a backend under an id of ours, which stands for its progress
- * token, too. */
-void splice_question(struct json_buf *, const struct rpc *, const char *id);
+ * token, too, as the client's revision knows it. -1: it does not. */
+int splice_question(
+    struct json_buf *, enum project, const struct rpc *, const char *id);
 /* "worker.call" as it stands in upstream ids and progress tokens. */
 void splice_id(char dst[48], uint64_t id);
 /* Reads such an id from a JSON string: 0, or -1. */

@@ -1,6 +1,8 @@
 // Whole sessions: what a client may use of a backend that comes later, what it
 // is asked in its own revision, and what becomes of its answers and of what it
 // takes back.
+import { CreateMessageResultSchema, ElicitResultSchema } from
+    '@modelcontextprotocol/sdk/types.js';
 import {
 	freePort, ok, run, same, test, until,
 } from './lib/harness.mjs';
@@ -8,7 +10,9 @@ import { Gateway } from './lib/gateway.mjs';
 import { notes } from './lib/backends.mjs';
 import { connect, sdks } from './lib/sdk.mjs';
 import { Pins } from './lib/pin.mjs';
-import { Peer } from './lib/sse.mjs';
+import { wrong } from './lib/schema.mjs';
+import { Peer, answer, asked } from './lib/sse.mjs';
+import { Talker, questions } from './lib/talker.mjs';
 import { Liar, event, http, json } from './fixture/liar.mjs';
 
 const free = { '/mcp': { backends: '*', auth: 'none' } };
@@ -158,7 +162,90 @@ async function counted() {
 	await gw.stop();
 }
 
+// ---- questions that an older revision knows otherwise, or not at all ----
+
+const piece = (text) => ({ type: 'text', text });
+const form = (a) => (n) => ({ method: 'elicitation/create', params: {
+	message: n, requestedSchema: { type: 'object', properties: { a } } } });
+const said = (content) => (n) => ({ method: 'sampling/createMessage', params: {
+	messages: [{ role: 'user', content }], maxTokens: 10, systemPrompt: n } });
+const titled = { type: 'string', oneOf: [{ const: 'r', title: 'Red' },
+    { const: 'g', title: 'Green' }] };
+// What is asked, and what clients before 2025-11-25 see; undefined: nothing.
+const newer = {
+	titled: [form(titled), ElicitResultSchema, form({ type: 'string',
+	    enum: ['r', 'g'], enumNames: ['Red', 'Green'] })],
+	many: [form({ type: 'array', items: { type: 'string',
+	    enum: ['r', 'g'] } }), ElicitResultSchema],
+	single: [said([piece('one')]), CreateMessageResultSchema,
+	    said(piece('one'))],
+	pieces: [said([piece('one'), piece('two')]), CreateMessageResultSchema],
+};
+const answers = {
+	'elicitation/create': { action: 'accept', content: { a: 'r' } },
+	'sampling/createMessage': { role: 'assistant', model: 'm',
+	    content: piece('fine') },
+};
+const refusal = /can not be asked that in its protocol version/;
+
+// Of a call's stream or of a GET stream: what comes is what it should be.
+async function understood(peer, stream, make, nonce, shows) {
+	const { method, params } = (shows ?? make)(nonce);
+	const m = await stream.next(asked(method), method);
+	same(m.params, params, method);
+	same(wrong(m, undefined, peer.version), undefined, peer.version);
+	same(await peer.say({ id: m.id, result: answers[method] }), 202, 'taken');
+}
+
+async function question(talker, peer, get, mode) {
+	const [make, , shows] = newer[mode];
+	const modern = peer.version === '2025-11-25';
+	const lacks = !modern && shows === undefined ||
+	    peer.version < '2025-06-18' && make('').method.startsWith('elicit');
+	const nonce = `${mode} ${peer.version}`;
+	const s = await peer.start('talk_ask', { nonce, mode });
+	const wait = (stream) => understood(peer, stream, make, nonce,
+	    modern ? make : shows);
+	if (!lacks)
+		await wait(s);
+	const { result } = await s.next(answer(s.rpcId));
+	const { got: [got] } = JSON.parse(result.content[0].text);
+	ok(lacks ? /can not be asked that/.test(got.refused) :
+	    got.refused === undefined, JSON.stringify(got));
+	if (peer.version >= '2025-06-18')
+		same(refusal.test(got.refused ?? ''), lacks, 'why');
+	same(s.messages.filter((m) => m.method !== undefined).length,
+	    lacks ? 0 : 1, 'questions on the stream');
+	// The same outside of any call.
+	const outside = talker.ask(talker.sessionOf(nonce), mode, nonce)
+	    .then((r) => r, (e) => ({ refused: e.message }));
+	if (!lacks)
+		await wait(get);
+	same((await outside).refused !== undefined, lacks, 'outside of a call');
+}
+
+async function revisions() {
+	Object.assign(questions, newer);
+	const talker = await Talker.start();
+	const gw = await Gateway.start({ config: { endpoints: free, backends: {
+		talk: { url: talker.url, declare: ['sampling', 'elicitation'] } } } });
+	await Promise.all(['2024-11-05', '2025-03-26', '2025-06-18',
+	    '2025-11-25'].map((version) => test(`questions to a client of ${
+		version}`, async () => {
+		const peer = await new Peer(gw.url, new Pins(gw.base),
+		    { version }).open({ sampling: {}, elicitation: {} });
+		await peer.tool('talk_echo', { nonce: version });
+		const get = await peer.get();
+		await until('its stream', () =>
+		    talker.sessionOf(version).listens);
+		for (const mode of Object.keys(newer))
+			await question(talker, peer, get, mode);
+	})));
+	await gw.stop();
+}
+
 run('asking', async () => {
+	await revisions();
 	await test('what a backend does wrong is counted by both workers and shown',
 	    counted);
 	await Promise.all(Object.keys(sdks).slice(0, 2).map((kind) =>

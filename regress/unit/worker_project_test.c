@@ -318,9 +318,249 @@ test_error(void)
 	json_buf_free(&b);
 }
 
+/* What is asked: out NULL is what the revision can not say. */
+static const struct {
+	enum project p;
+	int form;
+	const char *in, *out;
+} asks[] = {
+    {D, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"title\":\"T\",\"oneOf\":[{\"const\":\"r\",\"title\":\"Red\"},{"
+	"\"const\":\"g\",\"title\":\"Green\"}],\"default\":\"r\"}},"
+	"\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"title\":\"T\",\"oneOf\":[{\"const\":\"r\",\"title\":\"Red\"},{"
+	"\"const\":\"g\",\"title\":\"Green\"}],\"default\":\"r\"}},"
+	"\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"title\":\"T\",\"oneOf\":[{\"const\":\"r\",\"title\":\"Red\"},{"
+	"\"const\":\"g\",\"title\":\"Green\"}],\"default\":\"r\"}},"
+	"\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"title\":\"T\",\"enum\":[\"r\",\"g\"],\"enumNames\":[\"Red\","
+	"\"Green\"],\"default\":\"r\"}},\"required\":[\"a\"]}"},
+    {D, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\","
+	"\"items\":{\"type\":\"string\",\"enum\":[\"r\"]}}},\"required\":["
+	"\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\","
+	"\"items\":{\"type\":\"string\",\"enum\":[\"r\"]}}},\"required\":["
+	"\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\","
+	"\"items\":{\"type\":\"string\",\"enum\":[\"r\"]}}},\"required\":["
+	"\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\","
+	"\"items\":{\"anyOf\":[{\"const\":\"r\",\"title\":\"R\"}]}}},"
+	"\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\", "
+	"\"format\":\"email\",\"maxLength\":3}},\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\", "
+	"\"format\":\"email\",\"maxLength\":3}},\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"enum\":[\"r\"],\"enumNames\":[\"Red\"]}},\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"enum\":[\"r\"],\"enumNames\":[\"Red\"]}},\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\","
+	"\"default\":1.50}},\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\","
+	"\"default\":1.50}},\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"boolean\"}},"
+	"\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"boolean\"}},"
+	"\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},"
+	"\"required\":[\"a\"]}",
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},"
+	"\"required\":[\"a\"]}"},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"\\u0074ype\":"
+	"\"arr\\u0061y\"}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"object\"}},"
+	"\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":7},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"oneOf\":[{\"const\":\"r\"}]}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"oneOf\":[{\"const\":1,\"title\":\"One\"}]}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"oneOf\":[],\"enum\":[\"r\"]}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+	"\"oneOf\":7}},\"required\":[\"a\"]}",
+	NULL},
+    {C, 1,
+	"{\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"},"
+	"\"b\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":["
+	"\"r\"]}}}}",
+	NULL},
+    {C, 1, "{\"type\":\"object\"}", "{\"type\":\"object\"}"},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}]}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]",
+	NULL},
+    {A, 0, "[{\"role\":\"user\",\"content\":[]}]", NULL},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"tool_use\",\"id\":\"1\","
+	"\"name\":\"n\",\"input\":{}}}]",
+	NULL},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	"\"toolUseId\":\"1\",\"content\":[]}]}]",
+	NULL},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]"},
+    {A, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"audio\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	NULL},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}]}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]",
+	NULL},
+    {B, 0, "[{\"role\":\"user\",\"content\":[]}]", NULL},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"tool_use\",\"id\":\"1\","
+	"\"name\":\"n\",\"input\":{}}}]",
+	NULL},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	"\"toolUseId\":\"1\",\"content\":[]}]}]",
+	NULL},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]"},
+    {B, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"audio\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"audio\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]"},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}]}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"}}]"},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]",
+	NULL},
+    {C, 0, "[{\"role\":\"user\",\"content\":[]}]", NULL},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"tool_use\",\"id\":\"1\","
+	"\"name\":\"n\",\"input\":{}}}]",
+	NULL},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	"\"toolUseId\":\"1\",\"content\":[]}]}]",
+	NULL},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"image\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]"},
+    {C, 0,
+	"[{\"role\":\"user\",\"content\":{\"type\":\"audio\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]",
+	"[{\"role\":\"user\",\"content\":{\"type\":\"audio\",\"data\":\"\","
+	"\"mimeType\":\"a/b\"}}]"},
+    {D, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]",
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+	"\"\\u00e9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]"},
+    {D, 0,
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	"\"toolUseId\":\"1\",\"content\":[]}]}]",
+	"[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	"\"toolUseId\":\"1\",\"content\":[]}]}]"},
+    {D, 0, "[{\"role\":\"user\",\"content\":[]}]",
+	"[{\"role\":\"user\",\"content\":[]}]"},
+    {C, 0, "[7]", NULL},
+};
+
+static void
+test_asks(void)
+{
+	struct json_span in;
+	struct json_buf b;
+	size_t i;
+	int r, good;
+
+	for (i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		memset(&b, 0, sizeof(b));
+		in = span(asks[i].in);
+		CHECK(in.type != JSON_NONE);
+		r = asks[i].form ? project_form(&b, asks[i].p, &in)
+				 : project_messages(&b, asks[i].p, &in);
+		json_put(&b, "", 1);
+		good = asks[i].out == NULL
+			   ? r == -1
+			   : r == 0 && strcmp(b.p, asks[i].out) == 0;
+		CHECK(good);
+		if (!good)
+			printf("ask %zu: %d %s\n", i, r, b.p);
+		json_buf_free(&b);
+	}
+}
+
 int
 main(void)
 {
+	test_asks();
 	test_rows();
 	test_deep();
 	test_wraps();
