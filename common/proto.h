@@ -608,7 +608,7 @@ struct k_count {
 	char *why; /* of the last failure, after its name; or empty */
 	int64_t when; /* of that */
 };
-#define RELAY_CANCEL   1 /* id: the client's request id, raw JSON */
+#define RELAY_CANCEL   1 /* id: the client's request id; body: reason; raw JSON */
 #define RELAY_ANSWER   2 /* id: ours; body: the client's message, raw JSON */
 #define RELAY_PROGRESS 3 /* the same, with our id as its progress token */
 struct k_relay {

@@ -451,7 +451,8 @@ call_free(struct call *c)
 }
 
 int
-call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
+call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
+    const struct json_span *reason)
 {
 	struct call *c;
 
@@ -463,7 +464,7 @@ call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen)
 	if (c == NULL)
 		return 0;
 	if (c->sent)
-		notify_cancelled(c);
+		notify_cancelled(c, reason);
 	c->answered = 1;
 	answer_drop(c);
 	if (c->backend->conf.stdio != 0)
@@ -495,7 +496,7 @@ static void
 call_end(struct call *c)
 {
 	if (c->sent)
-		notify_cancelled(c);
+		notify_cancelled(c, NULL);
 	call_fail(c, "was cut off: access has been withdrawn");
 }
 
@@ -518,7 +519,7 @@ calls_end_all(void)
 
 	while ((c = TAILQ_FIRST(&calls)) != NULL) {
 		if (c->sent)
-			notify_cancelled(c);
+			notify_cancelled(c, NULL);
 		call_fail(c, "was cut off: the gateway has ended");
 	}
 }
@@ -560,7 +561,7 @@ call_check(struct call *c, uint64_t now)
 	if ((conf->timeout && now - c->heard > conf->timeout * 1000ull) ||
 	    (conf->max_time && now - c->begun > conf->max_time * 1000ull)) {
 		if (c->sent)
-			notify_cancelled(c);
+			notify_cancelled(c, NULL);
 		call_wrong(c, "did not answer in time");
 		return;
 	}

@@ -84,8 +84,10 @@ struct call_start {
 /* Sends the call on its way. The request is answered later, or at once when
  * nothing can be begun. */
 void call_begin(struct request *, const struct call_start *);
-/* The client cancels: by its own id. 1 if it is one of this worker's. */
-int call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen);
+/* The client cancels: by its own id. reason: a JSON string, or NULL. 1 if it is
+ * one of this worker's. */
+int call_cancel(const uint8_t nonce[ID_LEN], const char *id, size_t idlen,
+    const struct json_span *reason);
 /* Ends what a revocation covers (REV_*). */
 void calls_end(uint8_t kind, const uint8_t id[ID_LEN]);
 /* Ends calls of users whose endpoint they may not use any more. */

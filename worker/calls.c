@@ -276,15 +276,24 @@ void
 mcp_cancelled(const struct mcp *m)
 {
 	const struct json_span *id = rpc_param(m->rpc, "requestId");
+	const struct json_span *reason = rpc_param(m->rpc, "reason");
 	struct k_relay r;
 
+	/* What is larger could not be told to all workers. */
+	if (reason != NULL &&
+	    (reason->type != JSON_STRING || reason->len > N_INLINE))
+		reason = NULL;
 	if (id != NULL && id->len <= 1024 &&
-	    !call_cancel(m->session->nonce, id->p, id->len)) {
+	    !call_cancel(m->session->nonce, id->p, id->len, reason)) {
 		memset(&r, 0, sizeof(r));
 		r.kind = RELAY_CANCEL;
 		memcpy(r.nonce, m->session->nonce, ID_LEN);
 		r.id.p = (uint8_t *)(uintptr_t)id->p;
 		r.id.len = id->len;
+		if (reason != NULL) {
+			r.body.p = (uint8_t *)(uintptr_t)reason->p;
+			r.body.len = reason->len;
+		}
 		(void)keeperc_relay(&r);
 	}
 	reply_empty(m->rq, 202);

@@ -157,9 +157,11 @@ relayed(const struct k_relay *m, size_t len)
 {
 	const char *id = (const char *)m->id.p;
 	const char *body = (const char *)m->body.p;
+	struct json_span reason = {body, len, JSON_STRING};
 
 	if (m->kind == RELAY_CANCEL)
-		(void)call_cancel(m->nonce, id, m->id.len);
+		(void)call_cancel(
+		    m->nonce, id, m->id.len, len > 0 ? &reason : NULL);
 	else if (m->kind == RELAY_ANSWER && body != NULL)
 		(void)question_answer(m->nonce, id, m->id.len, body, len);
 	else if (m->kind == RELAY_PROGRESS && body != NULL)

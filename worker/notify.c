@@ -15,6 +15,7 @@
 #include "upstream.h"
 
 #define NOTE_TIME   10 /* s */
+#define NOTE_PAUSE  50 /* ms before the second try */
 #define MAX_FLYING  64 /* of one backend at a time */
 #define MAX_WAITING 1024 /* of one backend, behind those */
 #define MAX_STEPS   64 /* progress messages that wait, of one asker */
@@ -31,6 +32,7 @@ struct note {
 	void *arg;
 	struct upreq *up;
 	struct event *timer;
+	int again; /* this is its second time */
 	char *body;
 	size_t len;
 };
@@ -43,6 +45,7 @@ static struct note *note_new(
     struct backend *, const char *, const char *, const char *, char *, size_t);
 static int note_post(struct note *);
 static int note_send(struct note *);
+static int note_try(struct note *);
 static int note_held(const struct note *);
 static int note_blocks(const struct note *, const struct note *);
 static unsigned int note_steps(const void *);
@@ -172,19 +175,24 @@ note_steps(const void *order)
 static int
 note_send(struct note *n)
 {
-	struct upreq_head h = {n->method, n->session, n->revision, NULL, NULL};
 	struct timeval tv = {NOTE_TIME, 0};
 
 	n->timer = event_new(peer_base(), -1, 0, note_timeout, n);
-	if (n->timer == NULL)
-		return -1;
-	n->up = upstream_send(n->backend, &h, n->body, n->len, &ops, n);
-	if (n->up == NULL)
+	if (n->timer == NULL || note_try(n) == -1)
 		return -1;
 	TAILQ_INSERT_TAIL(&flying, n, entry);
 	n->backend->notes_flying++;
 	event_add(n->timer, &tv);
 	return 0;
+}
+
+static int
+note_try(struct note *n)
+{
+	struct upreq_head h = {n->method, n->session, n->revision, NULL, NULL};
+
+	n->up = upstream_send(n->backend, &h, n->body, n->len, &ops, n);
+	return n->up == NULL ? -1 : 0;
 }
 
 /* One has landed: those of its backend that may go now. */
@@ -232,19 +240,36 @@ note_message(void *arg, const char *json, size_t len)
 static void
 note_done(void *arg, enum up_result res, int status)
 {
-	(void)res;
+	struct timeval tv = {0, NOTE_PAUSE * 1000};
+	struct note *n = arg;
+
 	(void)status;
-	note_landed(arg);
+	n->up = NULL;
+	/* A backend that waits for an answer waits for ever without it; its id
+	 * says what it answers, so that it may come twice. */
+	if (n->kind == NOTE_ANSWER && !n->again &&
+	    (res == UP_CLOSED || res == UP_CONNECT)) {
+		n->again = 1;
+		event_add(n->timer, &tv);
+		return;
+	}
+	note_landed(n);
 }
 
 static void
 note_timeout(evutil_socket_t fd, short what, void *arg)
 {
+	struct timeval tv = {NOTE_TIME, 0};
 	struct note *n = arg;
 
 	(void)fd;
 	(void)what;
-	upreq_cancel(n->up);
+	if (n->up != NULL)
+		upreq_cancel(n->up);
+	else if (note_try(n) == 0) {
+		event_add(n->timer, &tv);
+		return;
+	}
 	note_landed(n);
 }
 
@@ -271,7 +296,7 @@ note_free(struct note *n)
 }
 
 void
-notify_cancelled(const struct call *c)
+notify_cancelled(const struct call *c, const struct json_span *reason)
 {
 	struct json_buf b = {0};
 	size_t len;
@@ -285,6 +310,10 @@ notify_cancelled(const struct call *c)
 	json_puts(&b, "{\"jsonrpc\":\"2.0\",\"method\":"
 		      "\"notifications/cancelled\",\"params\":{\"requestId\":");
 	json_putstr(&b, id);
+	if (reason != NULL) {
+		json_puts(&b, ",\"reason\":");
+		json_putspan(&b, reason);
+	}
 	json_puts(&b, "}}");
 	if ((body = json_buf_take(&b, &len)) != NULL)
 		notify_in_order(c->backend, &c->asker, NOTE_CANCEL, c->session,

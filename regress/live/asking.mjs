@@ -13,7 +13,9 @@ import { Pins } from './lib/pin.mjs';
 import { wrong } from './lib/schema.mjs';
 import { Peer, answer, asked } from './lib/sse.mjs';
 import { Talker, questions } from './lib/talker.mjs';
-import { Liar, event, http, json } from './fixture/liar.mjs';
+import {
+	Liar, end, event, good, http, json, sse,
+} from './fixture/liar.mjs';
 
 const free = { '/mcp': { backends: '*', auth: 'none' } };
 
@@ -244,7 +246,107 @@ async function revisions() {
 	await gw.stop();
 }
 
+// ---- what is said to backends while a call is open ----
+
+// Tools that wait: for the answer to a question, or for the end.
+async function waiting() {
+	const open = new Map(); // id of a question: the call that asks it
+	const liar = await Liar.start({ tools: ['wait', 'ask'].map((name) =>
+	    ({ name, inputSchema: { type: 'object' } })) });
+	liar.closes = 0; // connections that it closes as an answer comes
+	liar.on['tools/call'] = (x) => {
+		const { name, arguments: args } = x.message.params;
+		if (name === 'wait')
+			return sse;
+		open.set(args.nonce, x);
+		return sse + event(JSON.stringify({ jsonrpc: '2.0',
+		    id: args.nonce, ...form({ type: 'string' })('?') }));
+	};
+	liar.on.answer = ({ socket, message }) => {
+		if (liar.closes > 0) {
+			liar.closes--;
+			socket.destroy();
+			return undefined;
+		}
+		const x = open.get(message.id);
+		x.socket.write(event(good(x.id, JSON.stringify(message.result))) +
+		    end);
+		return http('', { status: '202 Accepted', type: null });
+	};
+	const gw = await Gateway.start({ config: { endpoints: free, backends: {
+		liar: { url: liar.url, declare: ['elicitation'], timeout: '3s' },
+	} } });
+	const peer = await new Peer(gw.url, new Pins(gw.base))
+	    .open({ elicitation: {} });
+	const ids = gw.workerIds();
+	return { liar, gw, peer,
+	    pairs: ids.flatMap((a) => ids.map((b) => [a, b])) };
+}
+
+// Every answer comes, whichever of both workers it is given to.
+async function lost({ liar, peer, pairs }) {
+	const told = (nonce) => liar.seen.filter((s) => s.message?.id === nonce &&
+	    s.message.method === undefined);
+	const round = async (nonce, a, b, closes) => {
+		const s = await peer.start('liar_ask', { nonce }, { worker: a });
+		const m = await s.next(asked('elicitation/create'));
+		liar.closes = closes;
+		same(await peer.say({ id: m.id, result: { action: 'accept',
+		    content: { a: nonce } } }, { worker: b }), 202, 'taken');
+		const { result } = await s.next(answer(s.rpcId));
+		return result;
+	};
+	for (const [a, b] of pairs) {
+		const nonce = `q ${a} ${b}`;
+		const r = await round(nonce, a, b, 1);
+		same(JSON.parse(r.content[0].text), { action: 'accept',
+		    content: { a: nonce } }, `${a} to ${b}`);
+		same(told(nonce).map((s) => s.message.result.content.a),
+		    [nonce, nonce], 'told');
+	}
+	// One that always closes is not asked for ever.
+	const r = await round('never', ...pairs[0], 100);
+	ok(r.isError && /in time/.test(r.content[0].text), JSON.stringify(r));
+	same(told('never').filter((s) => s.message.result).length, 2,
+	    'told in vain');
+	liar.closes = 0;
+}
+
+// Whoever takes a call back says why, through whichever worker.
+async function reasons({ liar, peer, pairs }) {
+	const large = 'x'.repeat(20_000);
+	for (const [a, b] of pairs)
+		for (const reason of ['no "longer" wanted: \u00e9\n', '', undefined,
+		    7, large]) {
+			const n = liar.seen.length;
+			const since = (method, like = () => true) =>
+			    liar.seen.slice(n).map((s) => s.message)
+				.find((m) => m?.method === method && like(m));
+			// Its answer has no head before there is something to say.
+			const id = peer.next++;
+			const s = peer.start('liar_wait', {}, { worker: a, id })
+			    .catch(() => {});
+			const call = await until('the call',
+			    () => since('tools/call'));
+			same(await peer.say({ method: 'notifications/cancelled',
+			    params: { requestId: id, reason } },
+			{ worker: b }), 202, 'cancel');
+			const m = await until('the cancel', () =>
+			    since('notifications/cancelled', (c) =>
+				c.params.requestId === call.id));
+			same(m.params, { requestId: call.id,
+			    ...(typeof reason === 'string' && reason !== large &&
+			    { reason }) }, `${a} to ${b}`);
+			await s;
+		}
+}
+
 run('asking', async () => {
+	const w = await waiting();
+	await test('an answer whose connection ends is given once more',
+	    () => lost(w));
+	await test('the reason of a cancel goes to the backend', () => reasons(w));
+	await w.gw.stop();
 	await revisions();
 	await test('what a backend does wrong is counted by both workers and shown',
 	    counted);
