@@ -341,16 +341,22 @@ async function reasons({ liar, peer, pairs }) {
 		}
 }
 
-run('asking', async () => {
+async function meanwhile() {
 	const w = await waiting();
 	await test('an answer whose connection ends is given once more',
 	    () => lost(w));
 	await test('the reason of a cancel goes to the backend', () => reasons(w));
 	await w.gw.stop();
-	await revisions();
-	await test('what a backend does wrong is counted by both workers and shown',
-	    counted);
-	await Promise.all(Object.keys(sdks).slice(0, 2).map((kind) =>
-		test(`${kind}: prompts, resources, completion, logging of backends ` +
-		    'that came after it', () => latecomers(kind))));
+}
+
+run('asking', async () => {
+	await Promise.all([
+		meanwhile(),
+		revisions(),
+		test('what a backend does wrong is counted by both workers and ' +
+		    'shown', counted),
+		...Object.keys(sdks).slice(0, 2).map((kind) => test(
+		    `${kind}: prompts, resources, completion, logging of ` +
+		    'backends that came after it', () => latecomers(kind))),
+	]);
 });
