@@ -10,9 +10,11 @@ import { Browser, Client, consent } from './lib/oauth.mjs';
 import { Mcp, request } from './lib/mcp.mjs';
 import { bin } from './lib/paths.mjs';
 import { Pins } from './lib/pin.mjs';
-import { connect, everythingSeen } from './lib/everything.mjs';
+import { TASKS, cancelsHeard, connect, everythingSeen } from
+    './lib/everything.mjs';
 import { Peer, answer, asked, note } from './lib/sse.mjs';
 import { Talker } from './lib/talker.mjs';
+import { tap } from './lib/tap.mjs';
 
 // ---- session ids ----
 
@@ -361,6 +363,37 @@ async function manyCancels(x) {
 		same((await c).messages, [], 'answers');
 }
 
+// A call that says nothing for so long that its answer comes as a stream, to a
+// client that takes one; comments of the stream then keep it open.
+async function silence(x, ms) {
+	const both = 'application/json, text/event-stream';
+	await Promise.all([x.a, x.b].flatMap((worker) => [[both, true],
+	    ['text/event-stream', true], ['text/event-stream, */*;q=0.1', true],
+	    ['application/json', false]].map(async ([accept, stream]) => {
+		const peer = await new Peer(x.url, x.pins).open();
+		const nonce = fresh(), what = `Accept: ${accept}`;
+		const t0 = performance.now();
+		const passed = () => Math.round(performance.now() - t0);
+		const s = await peer.start('talk_wait', { nonce, ms },
+		    { worker, headers: { accept } });
+		const head = passed();
+		let raw = '';
+		s.req.res.on('data', (d) => { raw += d; });
+		same([s.status, s.stream, s.worker], [200, stream, worker], what);
+		ok(stream ? head >= 4900 && head < 6400 : head >= ms - 100,
+		    `${what}: its head came after ${head} ms`);
+		const m = await s.next(answer(s.rpcId), what, ms);
+		same(m.result?.content[0].text, nonce, what);
+		ok(passed() >= ms - 100, `${what}: after ${passed()} ms`);
+		await s.end();
+		same([s.ended, s.messages.length], ['clean', 1], what);
+		const comments = raw.match(/^:/gm)?.length ?? 0;
+		ok(!stream || comments >= Math.floor((ms - 5000) / 16_000),
+		    `${what}: ${comments} comments`);
+		same(x.talker.runs.get(nonce), 1, `${what}: calls`);
+	})));
+}
+
 // The end of a session ends its calls, at the backend too.
 async function sessionEnds(x) {
 	const peer = await new Peer(x.url, x.pins).open();
@@ -473,17 +506,33 @@ async function unknownTool(gw) {
 	same(e.code, -32602, `${e.message}`);
 }
 
-// Tools that only clients that speak tasks can use.
-const TASKS = ['simulate-research-query', 'trigger-sampling-request-async',
-    'trigger-elicitation-request-async'];
-
 function withoutTasks(seen) {
 	return seen.map(([what, r, t]) => what === 'listTools' ?
 	    [what, { result: r.result.filter((x) => !TASKS.includes(x.name)) },
 		t] : [what, r, t]);
 }
 
-async function compared(kind, backend, gw) {
+// How often what server-everything asks and says by no clock comes to a client.
+const SAID = {
+	'roots/list': 1, 'elicitation/create': 2, 'sampling/createMessage': 1,
+	'Roots updated: 1 root(s) received from client': 1,
+	'Received Subscribe Resource request for URI: URI': 1,
+	'Received Unsubscribe Resource request: URI': 1,
+};
+
+function counted(told) {
+	const n = {};
+	for (const [method, p] of told) {
+		const what = method === 'notifications/message' ?
+		    p.data.replace(/demo:.*/, 'URI') :
+		    method;
+		if (!/^notifications|level[ -]message/i.test(what))
+			n[what] = (n[what] ?? 0) + 1;
+	}
+	return n;
+}
+
+async function compared(kind, backend, back, gw) {
 	const through = `${gw.base}/bare/mcp`;
 	const seen = [];
 	const [direct, gated] = await Promise.all([
@@ -513,6 +562,10 @@ async function compared(kind, backend, gw) {
 		const kinds = (told) => [...new Set(told.map(([m]) => m))]
 		    .filter((m) => !/list_changed$/.test(m)).sort();
 		same(kinds(gated.told), kinds(direct.told), 'kinds of messages');
+		// Each as often as it is said. Directly some come twice, as
+		// server-everything replays other streams with the one that
+		// is asked for.
+		alike(counted(gated.told), SAID, 'what was asked and said');
 		const posts = seen.filter((s) => s.method === 'POST');
 		ok(posts.length > 40, `${posts.length} POSTs`);
 		same(new Set(posts.map((s) => s.worker)).size, 2, 'workers');
@@ -520,19 +573,46 @@ async function compared(kind, backend, gw) {
 			ok(seen[i].worker !== seen[i - 1].worker,
 			    'two requests on one worker in a row');
 	});
+	// Who closes at once takes back the message that says so.
+	await test(`EVERY ${kind}: the backend heard of the cancelled call`, () =>
+	    until('it', () => cancelsHeard(back.up) > 0, 2000));
+	back.up.length = 0;
 	await direct.client.close();
 	await gated.client.close();
+}
+
+// A client of an SDK hears of a tool that comes, once, and then lists it.
+async function told(kind, x) {
+	const { client, told: heard } = await connect(kind, x.url);
+	const changes = () => heard.filter(([m]) =>
+	    m === 'notifications/tools/list_changed').length;
+	const names = async () => (await client.listTools()).tools
+	    .map((t) => t.name);
+	const nonce = fresh(), name = `new${nonce}`;
+	await client.callTool({ name: 'talk_echo', arguments: { nonce } });
+	await until('the stream of its session', () =>
+	    x.talker.sessionOf(nonce)?.listens);
+	ok(!(await names()).includes(`talk_${name}`), 'listed before it came');
+	same(changes(), 0, 'list_changed before it came');
+	await x.talker.add(name);
+	await until('list_changed', () => changes() > 0);
+	ok((await names()).includes(`talk_${name}`), 'not listed when told');
+	const r = await client.callTool({ name: `talk_${name}`, arguments: {} });
+	same(r.content[0].text, name, 'its answer');
+	await sleep(300);
+	same(changes(), 1, 'list_changed for one tool');
+	await client.close();
 }
 
 run('sessions', async () => {
 	const talker = await Talker.start(), every = await everything();
 	// Of its own, as sessions are not quite apart in it.
-	const beside = await everything();
+	const beside = await everything(), back = await tap(every.url);
 	const declare = ['sampling', 'elicitation', 'roots'];
 	const gw = await Gateway.start({ config: {
 		backends: {
 			talk: { url: talker.url, declare },
-			every: { url: every.url, declare },
+			every: { url: back.url, declare },
 		},
 		endpoints: {
 			'/mcp': { backends: '*' },
@@ -549,6 +629,10 @@ run('sessions', async () => {
 	const pins = new Pins(gw.base);
 	const [a, b] = await workers(pins);
 	const x = { gw, talker, pins, a, b, url: `${gw.base}/free/mcp` };
+	// They wait while the rest goes on.
+	const silent = Promise.all([6500, ...(full ? [22_000] : [])].map((ms) =>
+	    test(`CALLS ${ms} ms of silence: a stream for who takes one`, () =>
+		silence(x, ms))));
 	await test(`SESS-1 ${full ? 10_000 : 2000} ids are noise`, () =>
 	    unguessable(x));
 	await test('SESS-1 an id is no token', () => noAuthority(gw, mcp));
@@ -575,8 +659,12 @@ run('sessions', async () => {
 	await test('ISO-2 progress tokens', () => tokens(x));
 	await test('ISO-2 subscriptions', () => subscriptions(x));
 	await test('ISO-2 questions', () => questions(x));
+	await silent;
 	for (const kind of process.env.NOSDK ? [] : ['SDK 1.x', 'SDK 2.x'])
-		await compared(kind, beside, gw);
+		await test(`LIST ${kind} hears of a tool that comes`, () =>
+		    told(kind, x));
+	for (const kind of process.env.NOSDK ? [] : ['SDK 1.x', 'SDK 2.x'])
+		await compared(kind, beside, back, gw);
 	await test('EVERY a tool that does not exist', () => unknownTool(gw));
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

@@ -1,7 +1,7 @@
 // Everything that server-everything can do, asked for by a client on one of the
 // official SDKs, and what came of it.
 import { z } from 'zod';
-import { sleep, until } from './harness.mjs';
+import { ok, same, sleep, until } from './harness.mjs';
 import { all, sdks } from './sdk.mjs';
 
 const ELICITED = { action: 'accept', content: { name: 'Ada', check: true,
@@ -59,6 +59,14 @@ const plain = (v) => JSON.parse(JSON.stringify(v ?? null)
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/\\"PORT\\": \\"\d+\\"/g, 'PORT'));
 
+// Tools that only clients that speak tasks can use.
+export const TASKS = ['simulate-research-query',
+    'trigger-sampling-request-async', 'trigger-elicitation-request-async'];
+
+// They say what they say later.
+const TOGGLES = ['toggle-subscriber-updates', 'toggle-simulated-logging'];
+
+// The arguments that each of its other tools is called with.
 const calls = [
 	['echo', { message: 'héllo\u2028"\\' }],
 	['get-annotated-message', { messageType: 'error', includeImage: true }],
@@ -82,6 +90,39 @@ const calls = [
 	    message: 'open', elicitationId: 'e2', errorPath: true }],
 ];
 
+// Every tool that is listed is called, and no other is known of.
+async function everyTool(client) {
+	const listed = (await all(client, 'listTools', 'tools'))
+	    .map((t) => t.name).filter((n) => !TASKS.includes(n));
+	same([...listed].sort(), [...new Set(calls.map(([n]) => n)), ...TOGGLES]
+	    .sort(), 'tools that there are calls for');
+}
+
+// A call that is cancelled after 100 ms, of 5 s: it ends then and not before.
+async function cancelled(kind, client) {
+	const stop = new AbortController(), begun = performance.now();
+	const p = { name: 'trigger-long-running-operation',
+	    arguments: { duration: 5, steps: 5 } };
+	const o = { signal: stop.signal };
+	setTimeout(() => stop.abort('enough'), 100);
+	const r = await (kind === 'SDK 1.x' ? client.callTool(p, undefined, o) :
+	    client.callTool(p, o)).then(() => 'an answer', (e) => e);
+	const ms = Math.round(performance.now() - begun);
+	ok(stop.signal.aborted && ms < 2000 && r !== 'an answer',
+	    `the call to be cancelled ended after ${ms} ms: ${r}`);
+}
+
+// Of the messages toward a backend, [message, session]: the calls of it, each
+// told by its own number that it is cancelled.
+export function cancelsHeard(up) {
+	const begun = up.filter(([m]) => m.method === 'tools/call' &&
+	    m.params.arguments?.duration === 5);
+	const told = up.filter(([m]) => m.method === 'notifications/cancelled');
+	same(told.map(([m, s]) => [s, m.params.requestId]).sort(),
+	    begun.map(([m, s]) => [s, m.id]).sort(), 'cancelled');
+	return told.length;
+}
+
 // Everything, as [what, how it went].
 export async function everythingSeen(kind, { client, told }) {
 	const seen = [];
@@ -104,6 +145,7 @@ export async function everythingSeen(kind, { client, told }) {
 		await tell(method, () => all(client, method, key));
 	const resources = await all(client, 'listResources', 'resources');
 	await tell('ping', () => client.ping());
+	await everyTool(client);
 	for (const [name, args] of calls)
 		await tell(`${name} ${JSON.stringify(args)}`, async () => {
 			const progress = [];
@@ -149,22 +191,10 @@ export async function everythingSeen(kind, { client, told }) {
 		    told.slice(mark).some(([n]) => n === m)), 12_000);
 		return told.slice(mark).find(([n]) => /updated/.test(n));
 	});
-	for (const name of ['toggle-subscriber-updates',
-	    'toggle-simulated-logging'])
+	for (const name of TOGGLES)
 		await tell(`${name} off`, () => client.callTool({ name,
 		    arguments: {} }));
 	await tell('unsubscribe', () => client.unsubscribeResource({ uri }));
-	await tell('cancel', async () => {
-		const stop = new AbortController();
-		setTimeout(() => stop.abort(), 100);
-		const p = { name: 'trigger-long-running-operation',
-		    arguments: { duration: 5, steps: 5 } };
-		const o = { signal: stop.signal };
-		await (kind === 'SDK 1.x' ? client.callTool(p, undefined, o) :
-		    client.callTool(p, o)).then(() => {
-			throw new Error('not cancelled');
-		}, () => 'cancelled');
-		return 'cancelled';
-	});
+	await cancelled(kind, client);
 	return seen;
 }
