@@ -3,7 +3,8 @@
 import { clip, ok, run, same, sleep, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { everything } from './lib/backends.mjs';
-import { connect, everythingSeen } from './lib/everything.mjs';
+import { cancelsHeard, connect, everythingSeen } from
+    './lib/everything.mjs';
 import { Mcp, messages } from './lib/mcp.mjs';
 import { kind, wrong } from './lib/schema.mjs';
 import { tap } from './lib/tap.mjs';
@@ -131,6 +132,7 @@ run('schema', async () => {
 		    'CreateMessageResult', 'ListRootsResult',
 		    'SetLevelRequest', 'SubscribeRequest'])
 			ok(seen[k] > 0, `no ${k}`);
+		same(cancelsHeard(back.up), 2, 'calls cancelled');
 	});
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

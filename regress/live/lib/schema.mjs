@@ -43,13 +43,19 @@ export function kind(m, asked) {
 }
 
 const compiled = new Map();
+let told = false; // that there are none
 
 // A function that says what is wrong by the specification's own schema.
 function official(revision) {
 	const dir = process.env.MCP_SCHEMA ??
 	    new URL('../../../../shared/ref/schema', import.meta.url).pathname;
-	if (!existsSync(dir))
+	if (!existsSync(dir)) {
+		if (!told)
+			console.log(`# no schemas of the specification in ${
+			    dir}: judged by those of the SDK only`);
+		told = true;
 		return () => undefined;
+	}
 	if (!compiled.has(revision)) {
 		const schema = JSON.parse(readFileSync(`${dir}/${revision}.json`));
 		const defs = schema.$defs ? '$defs' : 'definitions';
