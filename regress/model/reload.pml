@@ -2,7 +2,7 @@
  * Reload: master/{generation,reload,proc,channel}.c, authd/{conf,main}.c, worker/{keeper,shelf}.c; messages M_PREPARE to
  * M_CONF_END (one here), M_PREPARED, M_COMMIT, M_FORGET, M_CHANNEL, M_REAPED, M_DRAIN.
  *
- * Three generations of one worker each, so three workers; generation 1 serves. A reload is refused, or not answered in
+ * Three generations of one worker each, or with -DPAIRS of two; generation 1 serves. A reload is refused, or not answered in
  * time, or its worker does not stay up, or it serves. Workers and the long-lived (authd, keeper) die at any moment and
  * are started again; master sees the end of a channel before it reaps, or not.
  *
@@ -10,13 +10,17 @@
  * does not find.
  *
  * Promise: a worker that is introduced has its slice there; nothing in force and nothing that a living worker needs is
- * forgotten; an undone reload leaves the old workers alone; master writes to no channel that is gone; and when all is
+ * forgotten; none is drained before all of the next generation serve; an undone reload leaves the old workers alone; master writes to no channel that is gone; and when all is
  * quiet one generation serves, is in force with the long-lived, and is all that they hold.
  *
  * RUN -DRELOADS=2 -DDEATHS=0 -DCRASHES=1 -DUNDONE=1
  * RUN -DRELOADS=2 -DDEATHS=1 -DCRASHES=0 -DUNDONE=1
  * RUN -DRELOADS=1 -DDEATHS=1 -DCRASHES=1 -DUNDONE=1
+ * RUN -DPAIRS -DRELOADS=1 -DDEATHS=1 -DCRASHES=0 -DUNDONE=1
+ * RUN -DPAIRS -DRELOADS=1 -DDEATHS=0 -DCRASHES=1 -DUNDONE=1
  * FULL -DRELOADS=2 -DDEATHS=1 -DCRASHES=1 -DUNDONE=1
+ * FULL -DPAIRS -DRELOADS=2 -DDEATHS=1 -DCRASHES=0 -DUNDONE=1
+ * FULL -DPAIRS -DRELOADS=1 -DDEATHS=1 -DCRASHES=1 -DUNDONE=1
  * MUTANT FORGET_EARLY -DRELOADS=1 -DDEATHS=0 -DCRASHES=0 -DUNDONE=0
  * MUTANT FORGET_NEVER -DRELOADS=1 -DDEATHS=0 -DCRASHES=0 -DUNDONE=0
  * MUTANT FORGET_BEFORE_REAPED -DRELOADS=1 -DDEATHS=0 -DCRASHES=0 -DUNDONE=0
@@ -28,9 +32,31 @@
  * MUTANT FEED_CURRENT_ONLY -DRELOADS=1 -DDEATHS=0 -DCRASHES=1 -DUNDONE=0
  * MUTANT INTRODUCE_FIRST -DRELOADS=0 -DDEATHS=0 -DCRASHES=1 -DUNDONE=0
  * MUTANT GONE_IS_READY -DRELOADS=1 -DDEATHS=0 -DCRASHES=1 -DUNDONE=0
+ * MUTANT FORGET_AT_FIRST_GONE -DPAIRS -DRELOADS=1 -DDEATHS=0 -DCRASHES=0 -DUNDONE=0
+ * MUTANT DRAIN_AT_FIRST_READY -DPAIRS -DRELOADS=1 -DDEATHS=0 -DCRASHES=0 -DUNDONE=0
  */
 #define GENS 4			/* 1 to 3 */
 #define BIT(g) (1 << (g))
+#ifdef PAIRS
+/* Workers 1 to 3, and 4 to 6, are of generations 1 to 3. */
+#define WORKERS	 7
+#define GEN(w)	 ((w) > 3 -> (w) - 3 : (w))
+#define TWIN(g)	 ((g) + 3)
+#define BITS(g)	 (BIT(g) | BIT(TWIN(g)))
+#define ALL(f,g) (f(g) && f(TWIN(g)))
+#define ANY(f,g) (f(g) || f(TWIN(g)))
+#else
+#define WORKERS	 GENS
+#define GEN(w)	 (w)
+#define BITS(g)	 BIT(g)
+#define ALL(f,g) f(g)
+#define ANY(f,g) f(g)
+#endif
+#ifdef DRAIN_AT_FIRST_READY
+#define SERVES(g) ANY(SERVING, g)
+#else
+#define SERVES(g) ALL(SERVING, g)
+#endif
 
 mtype = { PREPARE, COMMIT, FORGET, CHANNEL, REAPED };
 
@@ -39,10 +65,11 @@ mtype:gstate = { NONE, PREPARING, STARTING, CURRENT, DRAINING };
 mtype:gstate gen[GENS] = NONE;
 byte last = 1, current = 1, pending;
 byte prepared;
+byte twin;	/* the other worker of a generation, in a step */
 
 /* workers: OFF is none, DOWN one to be started again */
 mtype:wstate = { OFF, DOWN, BOOTING, READY, DRAINS, ENDS, DEAD };
-mtype:wstate wk[GENS] = OFF;
+mtype:wstate wk[WORKERS] = OFF;
 
 /* the long-lived, as they are */
 bool up[2];
@@ -54,13 +81,15 @@ bool peer[2], ready[2];
 
 byte reloads = RELOADS, deaths = DEATHS, crashes = CRASHES, undone = UNDONE;
 
-chan down[2] = [12] of { mtype, byte };
+chan down[2] = [14] of { mtype, byte };
 chan back[2] = [4] of { byte, bool };	/* M_PREPARED */
 
 #define LIVES(g)  (wk[g] == BOOTING || wk[g] == READY || wk[g] == DRAINS || wk[g] == ENDS)
 /* with a process id, and a control channel that master has not closed */
 #define COUNTS(g) (LIVES(g) || wk[g] == DEAD)
 #define WIRED(g)  (wk[g] == BOOTING || wk[g] == READY || wk[g] == DRAINS)
+#define SERVING(g) (wk[g] == READY)
+#define STAYS(g)  (wk[g] != DRAINS && wk[g] != ENDS && wk[g] != OFF)
 #define ROOM	  (len(down[0]) < 6 && len(down[1]) < 6)
 
 #ifdef COMMIT_AT_FIRST
@@ -102,33 +131,50 @@ inline start(g)
 }
 
 /* drain_old */
-inline drain_old(g)
+inline drain(w)
 {
 	if
-	:: wk[g] == DOWN -> wk[g] = OFF
-	:: wk[g] == BOOTING -> wk[g] = ENDS
-	:: wk[g] == READY -> wk[g] = DRAINS
+	:: wk[w] == DOWN -> wk[w] = OFF
+	:: wk[w] == BOOTING -> wk[w] = ENDS
+	:: wk[w] == READY -> wk[w] = DRAINS
 	:: else
-	fi;
-	if
-	:: !COUNTS(g) -> forget(g)
-#ifdef FORGET_EARLY
-	:: COUNTS(g) -> tell(FORGET, g)
-#else
-	:: COUNTS(g)
+	fi
+}
+
+inline drain_old(g)
+{
+	assert(ALL(SERVING, current));
+	drain(g);
+#ifdef PAIRS
+	twin = TWIN(g); drain(twin); twin = 0;
 #endif
+	if
+	:: !ANY(COUNTS, g) -> forget(g)
+#ifdef FORGET_EARLY
+	:: ANY(COUNTS, g) -> tell(FORGET, g)
+#else
+	:: ANY(COUNTS, g)
+#endif
+	fi
+}
+
+inline end_worker(w)
+{
+	if
+	:: WIRED(w) -> wk[w] = ENDS
+	:: wk[w] == DOWN -> wk[w] = OFF
+	:: else
 	fi
 }
 
 inline abort_reload()
 {
-	assert(gen[current] == CURRENT && wk[current] != DRAINS && wk[current] != ENDS && wk[current] != OFF);
+	assert(gen[current] == CURRENT && ALL(STAYS, current));
 #ifndef UNDO_KEEPS_WORKERS
-	if
-	:: WIRED(pending) -> wk[pending] = ENDS
-	:: wk[pending] == DOWN -> wk[pending] = OFF
-	:: else
-	fi;
+	end_worker(pending);
+#ifdef PAIRS
+	twin = TWIN(pending); end_worker(twin); twin = 0;
+#endif
 #endif
 #ifndef UNDO_NO_COMMIT
 	if
@@ -138,7 +184,7 @@ inline abort_reload()
 #endif
 	gen[pending] = DRAINING;
 	if
-	:: !COUNTS(pending) -> forget(pending)
+	:: !ANY(COUNTS, pending) -> forget(pending)
 	:: else
 	fi;
 	pending = 0; prepared = 0
@@ -170,6 +216,9 @@ end:	do
 				gen[g] = STARTING;
 				tell(COMMIT, g);
 				start(g);
+#ifdef PAIRS
+				twin = TWIN(g); start(twin); twin = 0;
+#endif
 #ifdef DRAIN_AT_COMMIT
 				drain_old(current)
 #endif
@@ -178,7 +227,7 @@ end:	do
 		:: else
 		fi; g = 0; l = 0; ok = false }
 	/* check_ready, make_current */
-	:: atomic { pending != 0 && gen[pending] == STARTING && wk[pending] == READY && ready[0] && ready[1] && ROOM ->
+	:: atomic { pending != 0 && gen[pending] == STARTING && SERVES(pending) && ready[0] && ready[1] && ROOM ->
 		g = current; gen[g] = DRAINING;
 		current = pending; gen[current] = CURRENT; pending = 0; prepared = 0;
 		drain_old(g); g = 0 }
@@ -188,29 +237,38 @@ end:	do
 }
 
 /* A worker, and what master does about it. */
-proctype Worker(byte g)
+proctype Worker(byte w; byte g)
 {
 end:	do
 	/* joined authd, and so ready */
-	:: atomic { wk[g] == BOOTING && up[0] && (met[0] & BIT(g)) -> wk[g] = READY }
-	:: atomic { wk[g] == DRAINS || wk[g] == ENDS -> wk[g] = DEAD }
-	:: atomic { deaths > 0 && (wk[g] == BOOTING || wk[g] == READY) -> deaths--; wk[g] = DEAD }
+	:: atomic { wk[w] == BOOTING && up[0] && (met[0] & BIT(w)) -> wk[w] = READY }
+	:: atomic { wk[w] == DRAINS || wk[w] == ENDS -> wk[w] = DEAD }
+	:: atomic { deaths > 0 && (wk[w] == BOOTING || wk[w] == READY) -> deaths--; wk[w] = DEAD }
 	/* worker_reaped */
-	:: atomic { wk[g] == DEAD && ROOM ->
-		wk[g] = DOWN;
+	:: atomic { wk[w] == DEAD && ROOM ->
+		wk[w] = DOWN;
 #ifndef FORGET_BEFORE_REAPED
-		tell(REAPED, g);
+		tell(REAPED, w);
 #endif
 		if
-		:: gen[g] == DRAINING -> wk[g] = OFF; forget(g)
+		:: gen[g] == DRAINING ->
+			wk[w] = OFF;
+			if
+#ifdef FORGET_AT_FIRST_GONE
+			:: gen[g] != NONE -> forget(g)
+#else
+			:: !ANY(COUNTS, g) -> forget(g)
+#endif
+			:: else
+			fi
 		:: gen[g] != DRAINING && g == pending && undone > 0 -> undone--; abort_reload()
 		:: gen[g] != DRAINING
 		fi;
 #ifdef FORGET_BEFORE_REAPED
-		tell(REAPED, g)
+		tell(REAPED, w)
 #endif
 		}
-	:: atomic { wk[g] == DOWN && ROOM -> start(g) }
+	:: atomic { wk[w] == DOWN && ROOM -> start(w) }
 	od
 }
 
@@ -218,12 +276,12 @@ inline introduce(l)
 {
 	g = 1;
 	do
-	:: g < GENS ->
+	:: g < WORKERS ->
 		if
 		:: WIRED(g) || wk[g] == DEAD -> down[l]!CHANNEL,g
 		:: !WIRED(g)
 		fi; g++
-	:: g == GENS -> break
+	:: g == WORKERS -> break
 	od; g = 0
 }
 
@@ -266,10 +324,10 @@ end:	do
 			:: undone > 0 && gen[g] == PREPARING -> undone--; back[l]!g,false
 			fi
 		:: down[l]?COMMIT,g -> assert(has[l] & BIT(g)); force[l] = g
-		:: down[l]?CHANNEL,g -> assert(has[l] & BIT(g)); met[l] = met[l] | BIT(g)
+		:: down[l]?CHANNEL,g -> assert(has[l] & BIT(GEN(g))); met[l] = met[l] | BIT(g)
 		:: down[l]?REAPED,g -> met[l] = met[l] & ~BIT(g)
 		:: down[l]?FORGET,g ->
-			assert(force[l] != g && !LIVES(g) && !(met[l] & BIT(g)));
+			assert(force[l] != g && !ANY(LIVES, g) && !(met[l] & BITS(g)));
 			has[l] = has[l] & ~BIT(g)
 		fi; g = 0 }
 	:: atomic { up[l] && !ready[l] && peer[l] && empty(down[l]) -> ready[l] = true }
@@ -304,13 +362,13 @@ end:	do
 	od
 }
 
-#define HOLDS(l) (up[l] && ready[l] && force[l] == current && has[l] == BIT(current) && met[l] == BIT(current))
+#define HOLDS(l) (up[l] && ready[l] && force[l] == current && has[l] == BIT(current) && met[l] == BITS(current))
 
 proctype Quiet()
 {
 end:	do
 	:: timeout ->
-		assert(pending == 0 && gen[current] == CURRENT && wk[current] == READY && HOLDS(0) && HOLDS(1));
+		assert(pending == 0 && gen[current] == CURRENT && ALL(SERVING, current) && HOLDS(0) && HOLDS(1));
 		break
 	od
 }
@@ -319,10 +377,13 @@ init
 {
 	atomic {
 		gen[1] = CURRENT; wk[1] = READY;
-		up[0] = true; peer[0] = true; ready[0] = true; has[0] = BIT(1); force[0] = 1; met[0] = BIT(1);
-		up[1] = true; peer[1] = true; ready[1] = true; has[1] = BIT(1); force[1] = 1; met[1] = BIT(1);
+#ifdef PAIRS
+		wk[TWIN(1)] = READY; run Worker(4, 1); run Worker(5, 2); run Worker(6, 3);
+#endif
+		up[0] = true; peer[0] = true; ready[0] = true; has[0] = BIT(1); force[0] = 1; met[0] = BITS(1);
+		up[1] = true; peer[1] = true; ready[1] = true; has[1] = BIT(1); force[1] = 1; met[1] = BITS(1);
 		run Master(); run Server(0); run Server(1);
-		run Worker(1); run Worker(2); run Worker(3);
+		run Worker(1, 1); run Worker(2, 2); run Worker(3, 3);
 		run Quiet()
 	}
 }
