@@ -1,11 +1,12 @@
-// Must be true 3: 64 clients of three revisions with the same ids, the same
-// progress tokens and the same subscriptions: calls, questions, cancels,
-// disconnects, resumes, updates, log lines and changed lists all at once. No
-// message at the wrong client, none lost, none twice, and each is what its
-// revision's schema says. ISO-1, ISO-2.
+// Must be true 3: 64 clients of three revisions and two grants, at two backends
+// that are alike, with the same ids, the same progress tokens and the same
+// subscriptions: calls, questions of every kind, cancels, disconnects, resumes,
+// updates, log lines and changed lists all at once. No message at the wrong
+// client, none lost, none twice, and each is what its revision's schema says. ISO-1, ISO-2.
 import { full, ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Mcp, messages, request } from './lib/mcp.mjs';
+import { Client as Grant } from './lib/oauth.mjs';
 import { Schemas } from './lib/schema.mjs';
 import { Sse, answer, asked, note } from './lib/sse.mjs';
 import { Talker } from './lib/talker.mjs';
@@ -19,6 +20,7 @@ const SHARED = ['talk://one', 'talk://two'];
 
 const PROGRESS = note('notifications/progress');
 const LINE = note('notifications/message');
+const QUESTION = asked('sampling/createMessage');
 const UPDATE = note('notifications/resources/updated');
 const CHANGED = note('notifications/tools/list_changed');
 
@@ -29,6 +31,7 @@ class Client extends Mcp {
 	heard = []; // on the GET streams, in order
 	got = new Set(); // of those, the lines and the URIs
 	lines = 0; // that the backend was told to send
+	asks = 0; // questions of the backend outside of calls
 	uris = []; // of one update each
 
 	#look(m, status) {
@@ -71,9 +74,9 @@ class Client extends Mcp {
 		same(this.ear.status, 200, 'GET');
 	}
 
-	begin(id, token, name, args) {
+	begin({ id, token, at }, name, args) {
 		return this.open1('POST', {}, { jsonrpc: '2.0', id,
-		    method: 'tools/call', params: { name: `talk_${name}`,
+		    method: 'tools/call', params: { name: `${at}_${name}`,
 			arguments: args, _meta: { progressToken: token } } });
 	}
 
@@ -89,6 +92,29 @@ class Client extends Mcp {
 	}
 }
 
+// Whether a question, or what is said of one, is of a call.
+const of = ({ method, params: p }, { nonce }) => method === 'roots/list' ||
+    (p.message ?? p.messages?.[0].content.text) === nonce ||
+    p.elicitationId === `e-${nonce}`;
+
+// How a client declares that it takes questions, and how it answers each.
+const takes = {
+	'2025-03-26': { sampling: {}, roots: {} },
+	'2025-06-18': { sampling: {}, roots: {}, elicitation: {} },
+	'2025-11-25': { sampling: {}, roots: {},
+	    elicitation: { form: {}, url: {} } },
+};
+const modes = {
+	form: (n) => ({ action: 'accept', content: { a: n } }),
+	url: () => ({ action: 'accept' }),
+	sampling: (n) => ({ model: 'm', role: 'assistant',
+	    content: { type: 'text', text: n } }),
+	roots: (n) => ({ roots: [{ uri: `file:///${n}` }] }),
+};
+// Those that a revision does not know are asked for all the same.
+const unknown = { '2025-03-26': ['form', 'url'], '2025-06-18': ['url'],
+    '2025-11-25': [] };
+
 // Everything a call's streams brought must be the call's own; n: of its
 // progress messages; result: what its answer must say, undefined for none.
 function judge(x, streams, n, result) {
@@ -101,29 +127,29 @@ function judge(x, streams, n, result) {
 	same(answers.map((m) => [m.id, m.result?.content?.[0].text]),
 	    result === undefined ? [] : [[x.id, result]], 'answers');
 	ok(all.every((m) => PROGRESS(m) || m.method === undefined ||
-	    m.params.message === x.nonce), 'another\'s question');
+	    of(m, x)), 'another\'s question');
 }
 
 const kinds = {
 	async echo(x) {
-		const s = await x.client.begin(x.id, x.token, 'echo',
+		const s = await x.client.begin(x, 'echo',
 		    { nonce: x.nonce });
 		await s.end();
 		judge(x, [s], 0, JSON.stringify({ nonce: x.nonce }));
 	},
 	async steps(x) {
-		const s = await x.client.begin(x.id, x.token, 'steps',
+		const s = await x.client.begin(x, 'steps',
 		    { nonce: x.nonce, n: 4, ms: 2 });
 		await s.end();
 		judge(x, [s], 4, x.nonce);
 		same(s.ended, 'clean', 'end');
 	},
 	async question(x) {
-		const s = await x.client.begin(x.id, x.token, 'ask',
-		    { nonce: x.nonce, n: 2 });
+		const mode = Object.keys(modes)[Math.floor(Math.random() * 4)];
+		const s = await x.client.begin(x, 'ask',
+		    { nonce: x.nonce, n: 2, mode });
 		const got = [];
-		// The oldest revision has no such question.
-		if (x.client.version === '2025-03-26') {
+		if (unknown[x.client.version].includes(mode)) {
 			await s.end();
 			const [m] = s.messages.filter(answer(x.id));
 			const r = JSON.parse(m.result.content[0].text);
@@ -133,18 +159,19 @@ const kinds = {
 			return;
 		}
 		for (let i = 0; i < 2; i++) {
-			const q = await s.next(asked('elicitation/create'));
-			same(q.params.message, x.nonce, 'question');
-			const result = { action: 'accept',
-			    content: { a: `${x.nonce}/${i}` } };
+			const q = await s.next((m) => m.method !== undefined &&
+			    m.id !== undefined, 'a question');
+			ok(of(q, x), `another's question: ${JSON.stringify(q)}`);
+			const result = modes[mode](`${x.nonce}/${i}`);
 			got.push(result);
 			await x.client.tell({ id: q.id, result });
 		}
 		await s.end();
 		judge(x, [s], 0, JSON.stringify({ nonce: x.nonce, got }));
+		x.asked[mode] = (x.asked[mode] ?? 0) + 1;
 	},
 	async cancel(x) {
-		const begun = x.client.begin(x.id, x.token, 'steps',
+		const begun = x.client.begin(x, 'steps',
 		    { nonce: x.nonce, n: 1, ms: 5000 });
 		const s = await begun;
 		await s.next(PROGRESS);
@@ -156,7 +183,7 @@ const kinds = {
 		    x.talker.cancelled.includes(x.nonce), 5000);
 	},
 	async resume(x) {
-		const s = await x.client.begin(x.id, x.token, 'steps',
+		const s = await x.client.begin(x, 'steps',
 		    { nonce: x.nonce, n: 6, ms: 8 });
 		await s.next(PROGRESS);
 		s.close();
@@ -177,7 +204,7 @@ const kinds = {
 		judge(x, streams, 6, x.nonce);
 	},
 	async leave(x) {
-		const s = await x.client.begin(x.id, x.token, 'steps',
+		const s = await x.client.begin(x, 'steps',
 		    { nonce: x.nonce, n: 5, ms: 3 });
 		await s.next(PROGRESS);
 		s.close();
@@ -185,6 +212,13 @@ const kinds = {
 		    !m.params.message.startsWith(`${x.nonce}#`)), [], 'foreign');
 	},
 };
+
+// One at a time of those of a client: the newest stream wins.
+function inTurn(client, fn) {
+	const done = client.hopping.then(fn);
+	client.hopping = done.catch(() => {});
+	return done;
+}
 
 // Of those who listen, on their GET streams: no calls.
 const heard = {
@@ -206,25 +240,31 @@ const heard = {
 		await talker.touch(uri);
 		await until('the update', () => client.got.has(uri), 10_000, 10);
 	},
-	// One at a time: the newest stream wins.
-	hop: ({ client }) => {
-		const hopped = client.hopping.then(async () => {
-			if (client.ear.last !== undefined)
-				await client.listen();
-		});
-		client.hopping = hopped.catch(() => {});
-		return hopped;
-	},
+	// Who has no stream can not be asked: not while he changes it.
+	asks: ({ client, talker, nonce }) => inTurn(client, async () => {
+		const got = talker.ask(client.up, 'sampling', nonce);
+		client.asks++;
+		const q = await until('the question', () => client.heard.findLast(
+		    (m) => QUESTION(m) && of(m, { nonce })), 10_000, 10);
+		const result = modes.sampling(nonce);
+		await client.tell({ id: q.id, result });
+		same(await got, result, 'what the backend was answered');
+	}),
+	hop: ({ client }) => inTurn(client, async () => {
+		if (client.ear.last !== undefined)
+			await client.listen();
+	}),
 };
 const mix = ['echo', 'echo', 'echo', 'echo', 'steps', 'steps', 'question',
     'cancel', 'resume', 'leave'];
-const ears = [...mix, 'lines', 'lines', 'update', 'update', 'hop', 'hop'];
+const ears = [...mix, 'lines', 'lines', 'update', 'update', 'asks',
+    'hop', 'hop'];
 
 // A client of one of the revisions; every second one listens.
-async function client(gw, talker, who) {
-	const version = VERSIONS[who % 3];
-	const c = await new Client(gw.url, { version }).open(
-	    version === '2025-03-26' ? {} : { elicitation: {} });
+async function client(gw, talker, grants, who) {
+	const version = VERSIONS[who % 3], token = grants[(who >> 1) % 2];
+	const c = await new Client(gw.url, { version, token })
+	    .open(takes[version]);
 	same(c.version, version, 'revision');
 	c.who = who;
 	if (who % 2 !== 0)
@@ -270,23 +310,30 @@ async function judgeEar(c, talker, changes) {
 	// Changes that come fast are told as one.
 	ok(of(CHANGED).length <= changes, `${of(CHANGED).length} list_changed ` +
 	    `of ${changes}`);
+	same([of(QUESTION).length, new Set(of(QUESTION).map((m) => m.id)).size],
+	    [c.asks, c.asks], 'questions');
 	same(c.heard.length, of(LINE).length + of(UPDATE).length +
-	    of(CHANGED).length, 'messages');
+	    of(CHANGED).length + c.asks, 'messages');
 	ok(c.ear.ended === undefined, `its stream: ${c.ear.ended}`);
 }
 
 run('mixed', async () => {
-	const talker = await Talker.start({ quiet: true,
+	const make = () => Talker.start({ quiet: true,
 	    watch: (m, method, revision) => toBackend.look(m, method, revision) });
+	const talker = await make(), talkers = { talk: talker, too: await make() };
+	const declare = ['elicitation', 'sampling', 'roots'];
 	const gw = await Gateway.start({ config: {
 		limits: { streams_per_user: 0 },
-		backends: { talk: { url: talker.url, declare: ['elicitation'] } },
-		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
+		backends: Object.fromEntries(Object.entries(talkers).map(
+		    ([name, { url }]) => [name, { url, declare }])),
 	} });
+	const grants = [];
+	for (let i = 0; i < 2; i++)
+		grants.push((await Grant.signIn(gw)).tokens.access_token);
 	const clients = await Promise.all(Array.from({ length: CLIENTS },
-	    (_, who) => client(gw, talker, who)));
+	    (_, who) => client(gw, talker, grants, who)));
 	const listeners = clients.filter((c) => c.ear);
-	const bad = {}, done = {};
+	const bad = {}, done = {}, questions = {};
 	const nonces = [];
 	let calls = 0, changes;
 	await test(`ISO-1 ISO-2 ${CALLS} calls of ${CLIENTS} clients, mixed`,
@@ -296,12 +343,15 @@ run('mixed', async () => {
 			const of = c.ear ? ears : mix;
 			for (let i = 0; calls < CALLS; i++) {
 				const kind = of[Math.floor(Math.random() * of.length)];
-				const x = { client: c, talker,
+				const at = !kinds[kind] || Math.random() < 0.5 ?
+				    'talk' : 'too';
+				const x = { client: c, at, talker: talkers[at],
+				    asked: questions,
 				    nonce: `${c.who}/${l}/${i}/${Math.random()}`,
 				    id: i * LANES + l, token: l };
 				if (kinds[kind]) {
 					calls++;
-					nonces.push(x.nonce);
+					nonces.push([at, x.nonce]);
 				}
 				try {
 					await (kinds[kind] ?? heard[kind])(x);
@@ -321,11 +371,16 @@ run('mixed', async () => {
 		same(bad, {}, `failed of ${calls}`);
 		for (const kind of Object.keys({ ...kinds, ...heard }))
 			ok(done[kind] >= CALLS / 50, `${done[kind]} of ${kind}`);
-		console.log(`# mixed: ${calls} calls, ${JSON.stringify(done)}`);
+		for (const mode of Object.keys(modes))
+			ok(questions[mode] >= CALLS / 400,
+			    `${questions[mode]} calls that asked: ${mode}`);
+		console.log(`# mixed: ${calls} calls, ${JSON.stringify(done)}, ${
+		    JSON.stringify(questions)}`);
 	}, { timeout: full ? 1_500_000 : 180_000 });
 	await test('ISO-2 each call reached the backend once', async () => {
 		await sleep(200);
-		const counts = nonces.map((n) => talker.runs.get(n) ?? 0);
+		const counts = nonces.map(([at, n]) =>
+		    talkers[at].runs.get(n) ?? 0);
 		same(counts.filter((n) => n !== 1).length, 0,
 		    `not once, of ${counts.length}`);
 	});
@@ -367,6 +422,7 @@ run('mixed', async () => {
 			    'ProgressNotification', 'ResourceUpdatedNotification',
 			    'LoggingMessageNotification', 'EmptyResult',
 			    'ToolListChangedNotification',
+			    'CreateMessageRequest', 'ListRootsRequest',
 			    ...(v === '2025-03-26' ? [] : ['ElicitRequest'])])
 				ok(toClients.seen[`${v} ${k}`] > 0, `no ${v} ${k}`);
 	});
@@ -374,7 +430,8 @@ run('mixed', async () => {
 		console.log(`# to the backend: ${JSON.stringify(toBackend.seen)}`);
 		toBackend.judge();
 		for (const k of ['InitializeRequest', 'CallToolRequest',
-		    'ElicitResult', 'CancelledNotification', 'SubscribeRequest',
+		    'ElicitResult', 'CreateMessageResult', 'ListRootsResult',
+		    'CancelledNotification', 'SubscribeRequest',
 		    'UnsubscribeRequest'])
 			ok(toBackend.seen[`2025-11-25 ${k}`] > 0, `no ${k}`);
 	});
