@@ -65,14 +65,37 @@ unit() {
 
 memory() {
 	head1 valgrind
-	# These filter system calls that valgrind itself needs.
+	: >"$log.list"
 	for t in "$obj"/regress/unit/*_test; do
+		# These filter system calls that valgrind itself needs.
 		case $t in *sandbox_test|*priv_test|*nanny_test|*gate_test) continue ;; esac
-		[ -x "$t" ] && case1 "valgrind $(basename "$t" _test)" \
-		    valgrind -q --suppressions=regress/valgrind.supp \
-		    --error-exitcode=9 --leak-check=full \
-		    --errors-for-leak-kinds=definite,indirect "$t"
+		[ -x "$t" ] && echo "$t" >>"$log.list"
 	done
+	# Two at a time.
+	while read -r a; do
+		b=
+		read -r b || :
+		memory1 "$a" & children=$!
+		[ -z "$b" ] || { memory1 "$b" & children="$children $!"; }
+		wait $children
+		children=
+	done <"$log.list"
+	cat "$log".valgrind.* 2>/dev/null | tee -a "$log"
+}
+
+memory1() {
+	n=$(basename "$1" _test)
+	if valgrind -q --suppressions=regress/valgrind.supp \
+	    --error-exitcode=9 --leak-check=full \
+	    --errors-for-leak-kinds=definite,indirect "$1" \
+	    >"$log.v.$n" 2>&1 </dev/null; then
+		echo "ok valgrind $n" >"$log.valgrind.$n"
+	else
+		tail -40 "$log.v.$n" | sed 's/^/#   /' >"$log.valgrind.$n"
+		echo "not ok valgrind $n: exit status not 0" \
+		    >>"$log.valgrind.$n"
+	fi
+	rm -f "$log.v.$n"
 }
 
 arrows() {
@@ -92,7 +115,7 @@ man() {
 	done <"$log.list"
 }
 
-# They keep one processor busy for most of a minute, valgrind the other.
+# They keep a processor busy for most of a minute, beside valgrind.
 model_start() {
 	sh regress/model/run.sh >"$log.model" 2>&1 &
 	models=$!
