@@ -50,8 +50,11 @@ struct shelf_offer {
 	const struct backend *backend;
 	const struct cat_entry *entry;
 	const struct drops *drops; /* or NULL */
+	int64_t seen; /* when it last answered; wall clock, 0 never */
 };
 int shelf_offer(uint32_t backend, struct shelf_offer *);
+/* The same of the i-th that is in force; -1 past the last. */
+int shelf_each(size_t i, struct shelf_offer *);
 /* mcpgwctl show backends. */
 void shelf_show(uint32_t id);
 

@@ -69,9 +69,6 @@ static void shelf_free(struct shelf *);
 static int in_force(const struct shelf *);
 static int all_asked(void);
 static void shelf_silent(struct shelf *, uint64_t);
-static const char *state_name(const struct shelf *);
-static void put_time(char *, size_t, int64_t);
-static void asks(char *, size_t, uint32_t);
 
 static TAILQ_HEAD(, shelf) shelves = TAILQ_HEAD_INITIALIZER(shelves);
 static uint32_t current; /* generation in force */
@@ -622,91 +619,26 @@ shelf_known(const char *name)
 }
 
 int
+shelf_each(size_t i, struct shelf_offer *o)
+{
+	const struct shelf *s;
+
+	TAILQ_FOREACH (s, &shelves, entry)
+		if (in_force(s) && i-- == 0)
+			return shelf_offer(s->b->conf.id, o);
+	return -1;
+}
+
+int
 shelf_offer(uint32_t backend, struct shelf_offer *o)
 {
 	struct shelf *s = shelf_find(backend);
 
 	if (s == NULL)
 		return -1;
+	o->seen = s->seen;
 	o->backend = s->b;
 	o->entry = &s->class[0].entry;
 	o->drops = s->class[0].drops;
 	return 0;
-}
-
-static const char *
-state_name(const struct shelf *s)
-{
-	switch (s->class[0].entry.state) {
-	case CAT_UP:
-		return "up";
-	case CAT_DOWN:
-		return "down";
-	default:
-		return s->class[0].entry.why == NULL ? "starting" : "down";
-	}
-}
-
-/* What it may ask clients for, in the words of the config. */
-static void
-asks(char *text, size_t size, uint32_t declare)
-{
-	static const struct {
-		uint32_t bits;
-		const char *name;
-	} names[] = {{DECLARE_SAMPLING, "sampling"},
-	    {DECLARE_FORM | DECLARE_URL, "elicitation"},
-	    {DECLARE_ROOTS, "roots"}};
-	size_t i;
-
-	*text = '\0';
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (declare & names[i].bits) {
-			if (*text != '\0')
-				(void)strlcat(text, ",", size);
-			(void)strlcat(text, names[i].name, size);
-		}
-	if (*text == '\0')
-		(void)strlcpy(text, "none", size);
-}
-
-static void
-put_time(char *text, size_t size, int64_t when)
-{
-	*text = '\0';
-	if (when != 0)
-		snprintf(text, size, "%lld", (long long)when);
-}
-
-void
-shelf_show(uint32_t id)
-{
-	const struct cat_entry *e;
-	const char *why;
-	struct shelf *s;
-	char n[8][24], declared[64];
-
-	TAILQ_FOREACH (s, &shelves, entry) {
-		if (!in_force(s))
-			continue;
-		e = &s->class[0].entry;
-		snprintf(n[0], sizeof(n[0]), "%u", e->list[CAT_TOOLS].n);
-		snprintf(n[1], sizeof(n[1]), "%u", e->list[CAT_PROMPTS].n);
-		snprintf(n[2], sizeof(n[2]), "%u", e->list[CAT_RESOURCES].n);
-		snprintf(n[3], sizeof(n[3]), "%zu", lease_count(s->b->conf.id));
-		put_time(n[4], sizeof(n[4]), s->seen);
-		snprintf(n[5], sizeof(n[5]), "%llu",
-		    (unsigned long long)s->b->failures);
-		snprintf(n[6], sizeof(n[6]), "%llu",
-		    (unsigned long long)s->b->dropped);
-		put_time(n[7], sizeof(n[7]), s->b->failed);
-		why = e->state == CAT_UP ? s->b->failure : e->why;
-		asks(declared, sizeof(declared), s->b->conf.declare);
-		master_row(id, "backend", s->b->conf.name, "state",
-		    state_name(s), "revision", e->revision, "server", e->server,
-		    "#tools", n[0], "#prompts", n[1], "#resources", n[2],
-		    "#sessions", n[3], "asks", declared, "@seen", n[4],
-		    "#failures", n[5], "#dropped", n[6], "@failed", n[7], "url",
-		    s->b->conf.url, "error", why ? why : "", NULL);
-	}
 }

@@ -1,6 +1,6 @@
 // Issue 3: a client that only listens on its GET stream goes on hearing whatever
 // becomes of the backend meanwhile, and what the gateway says to a backend of its
-// own accord is what the protocol allows.
+// own accord (ids: worker/askid.c) is what the protocol allows.
 import { Clock } from './lib/clock.mjs';
 import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Far } from './lib/far.mjs';

@@ -1,5 +1,6 @@
 /*
- * Projections: lists and results as each revision of MCP knows them. What is
+ * Projections: lists and results (worker/project.c) and questions
+ * (worker/project_ask.c) as each revision of MCP knows them. What is
  * expected is written out; that it is JSON is checked on everything.
  */
 #include <stdlib.h>
