@@ -63,6 +63,7 @@ DEF(m_listener);
 #define S m_drain
 static const struct wire_field f_m_drain[] = {
     {U32(seconds)},
+    {U8(streams)},
     {U8(stop)},
 };
 #undef S

@@ -187,6 +187,7 @@ struct m_listener {
 };
 struct m_drain {
 	uint32_t seconds;
+	uint8_t streams; /* GET streams end now, between events */
 	uint8_t stop; /* the whole daemon ends: idle connections go at once */
 };
 struct m_reaped {

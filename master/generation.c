@@ -22,6 +22,7 @@
 #define START_TIMEOUT   60 /* s for the new workers, or the first start */
 #define DEATHS_MAX      3 /* of new workers, then the reload is undone */
 #define DRAINING_MAX    4
+#define SURPLUS_DRAIN   10 /* s, for a generation beyond these */
 #define STOP_DRAIN      30 /* s */
 #define HASHERS         2
 
@@ -330,7 +331,9 @@ make_current(struct generation *g)
 	free(msg);
 }
 
-/* Every generation but g drains; one too many is ended at once. */
+/* Every generation but g drains. One too many ends its streams at once and the
+ * rest soon: longer than clients keep an idle connection for their next
+ * request, which would meet its end. */
 static void
 drain_old(struct generation *g)
 {
@@ -350,11 +353,13 @@ drain_old(struct generation *g)
 				continue;
 			if (p->pid <= 0)
 				proc_free(p);
+			else if (n > 2 * DRAINING_MAX)
+				proc_drain(p, 0, 1);
 			else if (n > DRAINING_MAX)
-				proc_drain(p, 0);
+				proc_drain(p, SURPLUS_DRAIN, 1);
 			else if (p->state != PROC_DRAINING &&
 				 p->state != PROC_ENDING)
-				proc_drain(p, g->conf->drain);
+				proc_drain(p, g->conf->drain, 0);
 		}
 		if (n > DRAINING_MAX)
 			n--;
@@ -579,7 +584,7 @@ gen_stop(void)
 		if (g == NULL)
 			proc_end(p);
 		else
-			proc_drain(p, drain);
+			proc_drain(p, drain, 1);
 	}
 	stop_services();
 }

@@ -113,7 +113,9 @@ void proc_later(struct proc *);
 void proc_end(struct proc *);
 /* SIGKILL; the rest happens when it is reaped. */
 void proc_kill(struct proc *, const char *why);
-void proc_drain(struct proc *, uint32_t seconds);
+/* M_DRAIN: accept no more and end once nothing is left, in that time at last;
+ * streams: GET streams end now. */
+void proc_drain(struct proc *, uint32_t seconds, int streams);
 void proc_free(struct proc *);
 struct proc *proc_find(uint8_t role, uint64_t worker);
 /* "worker 3", "authd -p", for people. */

@@ -412,9 +412,10 @@ proc_kill(struct proc *p, const char *why)
 }
 
 void
-proc_drain(struct proc *p, uint32_t seconds)
+proc_drain(struct proc *p, uint32_t seconds, int streams)
 {
-	struct m_drain m = {seconds, master.stopping != 0};
+	struct m_drain m = {
+	    seconds, streams || master.stopping, master.stopping != 0};
 	struct timeval tv = {0, 0};
 
 	if (p->peer == NULL)

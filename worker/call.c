@@ -520,7 +520,8 @@ calls_end_all(void)
 	while ((c = TAILQ_FIRST(&calls)) != NULL) {
 		if (c->sent)
 			notify_cancelled(c, NULL);
-		call_fail(c, "was cut off: the gateway has ended");
+		call_fail(
+		    c, "was cut off: the gateway ends or has a new config");
 	}
 }
 

@@ -31,7 +31,6 @@
 #define BODY_RATE     500 /* bytes a second */
 #define STALL_TIME    60000 /* ms in which a client must take something */
 #define TLS_TIME      10000 /* ms for its handshake */
-#define LINGER_TIME   2000
 #define SMALL_BODY    (64 * 1024) /* what anybody may send */
 #define MAX_LISTENERS 64
 
@@ -46,6 +45,7 @@ static int conn_body(struct conn *);
 static int conn_dispatch(struct conn *, size_t);
 static int conn_grow(struct conn *, size_t);
 static void conn_refuse(struct conn *, int);
+static void conn_close_idle(void);
 static void conn_last(struct conn *);
 static void conn_linger(struct conn *);
 static void conn_close(struct conn *);
@@ -618,7 +618,6 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 void
 conn_drain(int stop)
 {
-	struct conn *c, *next;
 	size_t i;
 
 	for (i = 0; i < nlisteners; i++) {
@@ -628,8 +627,15 @@ conn_drain(int stop)
 		close(listeners[i].fd);
 		listeners[i].fd = -1;
 	}
-	if (!stop)
-		return;
+	if (stop)
+		conn_close_idle();
+}
+
+static void
+conn_close_idle(void)
+{
+	struct conn *c, *next;
+
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->state == CONN_HEAD && c->inlen == 0 &&
@@ -639,6 +645,20 @@ conn_drain(int stop)
 			else
 				conn_linger(c);
 		}
+	}
+}
+
+void
+conn_end_all(void)
+{
+	struct conn *c, *next;
+
+	conn_close_idle();
+	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->rq != NULL &&
+		    (c->state == CONN_HEAD || c->state == CONN_BODY))
+			conn_refuse(c, 503);
 	}
 }
 

@@ -11,6 +11,8 @@
 #include "request.h"
 #include "stream.h"
 
+#define LINGER_TIME 2000 /* ms in which a client closes after our end */
+
 enum conn_state {
 	CONN_HEAD, /* waiting for or reading a head */
 	CONN_BODY,
@@ -49,6 +51,9 @@ void conn_listen(int fd, int loopback, struct tls_config *tls);
 struct request *conn_pipe(int fd);
 /* Stop accepting, close what is idle: now (stop) or after its time. */
 void conn_drain(int stop);
+/* The time to drain is over: idle connections are closed, requests that have
+ * not come whole are refused. None is left LINGER_TIME later. */
+void conn_end_all(void);
 size_t conn_count(void);
 /* Called by reply.c when the answer is complete. */
 void conn_done(struct conn *);

@@ -46,7 +46,7 @@ struct evlog {
 static int evlog_keep(struct evlog *, const char *, size_t);
 static int evlog_flush(struct evlog *);
 static void evlog_done(struct evlog *);
-static struct evlog *evlog_find(const uint8_t *, uint64_t);
+static struct evlog *evlog_find(const uint8_t *, uint64_t, uint64_t);
 static void evlog_drop(struct evlog *);
 static void evlog_free(struct evlog *);
 static void evlog_rq_gone(struct request *);
@@ -307,21 +307,22 @@ evlog_readid(
 	return 0;
 }
 
+/* Of one that was discarded only what the client lacks is worth to come for. */
 static struct evlog *
-evlog_find(const uint8_t *nonce, uint64_t stream)
+evlog_find(const uint8_t *nonce, uint64_t stream, uint64_t seq)
 {
 	struct evlog *l;
 
 	TAILQ_FOREACH (l, &logs, entry)
 		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0)
-			return l;
+			return l->brief && l->seq <= seq ? NULL : l;
 	return NULL;
 }
 
 int
-evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream)
+evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq)
 {
-	return evlog_find(nonce, stream) != NULL;
+	return evlog_find(nonce, stream, seq) != NULL;
 }
 
 /*
@@ -337,7 +338,7 @@ evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
 	struct evlog *l;
 	int lost;
 
-	if ((l = evlog_find(nonce, stream)) == NULL)
+	if ((l = evlog_find(nonce, stream, seq)) == NULL)
 		return -1;
 	if ((old = l->rq) != NULL) {
 		l->rq = NULL;

@@ -55,7 +55,8 @@ int evlog_readid(
  * untouched): no such stream of this session. */
 int evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
     struct request *rq);
-int evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream);
+/* Whether evlog_resume() would find it. */
+int evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq);
 /* Drops the logs of a session, and ends its streams. */
 void evlog_forget(const uint8_t nonce[ID_LEN]);
 void evlog_tick(void);

@@ -162,7 +162,7 @@ resume_serve(const struct k_resume *m, int fd)
 
 	if (rq == NULL)
 		return;
-	if (!evlog_exists(m->nonce, m->stream)) {
+	if (!evlog_exists(m->nonce, m->stream, m->seq)) {
 		reply_end(rq);
 		return;
 	}

@@ -201,6 +201,9 @@ route_refuse(struct request *rq, int status)
 		reply_header(rq, "Allow", allow);
 	}
 	switch (status) {
+	case 503:
+		reply_unavailable(rq, 1);
+		break;
 	case 404:
 		reply_error(rq, status, "not_found", NULL);
 		break;

@@ -67,6 +67,7 @@ static const struct peer_rule rules[] = {
 
 struct worker worker;
 static uint64_t drain_until; /* ms, mono */
+static int ending; /* that time is over */
 static struct tls_config *shown[MAX_SHOWN]; /* what TLS listeners show */
 static size_t nshown;
 static char *unusable; /* why one of them can not be used */
@@ -255,17 +256,19 @@ static void
 on_drain(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	struct m_drain *m = msg;
+	uint64_t until = mono_msec() + (uint64_t)m->seconds * 1000;
 
 	(void)p;
 	(void)id;
 	(void)fd;
 	log_debug("draining for at most %u s", m->seconds);
+	if (!worker.draining || until < drain_until)
+		drain_until = until;
 	worker.draining = 1;
 	worker.stopping = m->stop;
-	drain_until = mono_msec() + (uint64_t)m->seconds * 1000;
 	conn_drain(m->stop);
 	/* Nothing is under way on a GET stream, and it would never end. */
-	if (m->stop)
+	if (m->streams)
 		getstreams_end_all();
 	worker_idle();
 }
@@ -273,15 +276,22 @@ on_drain(struct peer *p, uint32_t id, void *msg, int fd)
 void
 worker_idle(void)
 {
+	uint64_t now = mono_msec();
+
 	if (!worker.draining)
 		return;
-	if (conn_count() > 0 && mono_msec() < drain_until)
+	if (now < drain_until) {
+		if (conn_count() + calls_detached() + questions_left() > 0)
+			return;
+	} else if (!ending) {
+		ending = 1;
+		calls_end_all();
+		getstreams_end_all();
+		conn_end_all();
+	}
+	/* Nobody's last bytes are lost to a reset. */
+	if (conn_count() > 0 && now < drain_until + LINGER_TIME)
 		return;
-	if (calls_detached() + questions_left() > 0 &&
-	    mono_msec() < drain_until)
-		return;
-	calls_end_all();
-	getstreams_end_all();
 	keeperc_leave();
 	master_idle();
 	exit(0);

@@ -156,7 +156,8 @@ async function literal(mcp, mode) {
 
 async function contract() {
 	await test('ARG-1 only master and nanny speak of programs', () => {
-		const proto = readFileSync(`${top}/common/proto.h`, 'utf8');
+		const proto = ['proto.h', 'proto_conf.h'].map((f) =>
+		    readFileSync(`${top}/common/${f}`, 'utf8')).join('\n');
 		const structs = [...proto.matchAll(/^struct (\w+) \{(.*?)^\};/gms)];
 		ok(structs.length > 30, `${structs.length} structs`);
 		const naming = structs.filter(([, , body]) =>
