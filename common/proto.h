@@ -110,6 +110,7 @@ enum imsg_type {
 	K_COUNT, /* struct k_count: once a second, of what a backend did wrong */
 	K_CLAIM, /* struct k_claim: this worker has the session's GET stream */
 	K_RELEASE, /* struct k_claim: another one has it now: end yours */
+	K_UNCLAIM, /* struct k_claim: that stream is no more */
 	K_OPEN, /* struct k_lease: a session whose stream the owner opens */
 	K_LISTS, /* struct k_trouble: a backend says its lists have changed */
 	K_CHANGED, /* struct k_catalog: every worker has it, tell clients */

@@ -57,6 +57,8 @@ struct getstream {
 
 static struct getstream *stream_find(const uint8_t *);
 static void stream_end(struct getstream *);
+static void stream_tell_keeper(
+    const struct getstream *, int (*)(const struct k_claim *));
 static void stream_claim(const struct getstream *);
 static void stream_gone(void *);
 static void stream_back(void *, int);
@@ -84,13 +86,6 @@ getstream_begin(
 	struct getstream *g;
 	uint64_t wid, stream, seq;
 
-	if (worker.conf.streams_per_user > 0 &&
-	    getstreams_of(s->subject) >= worker.conf.streams_per_user) {
-		reply_header(rq, "Retry-After", "5");
-		mcp_error(rq, 429, NULL, RPC_SERVER,
-		    "too many streams of this user are open");
-		return;
-	}
 	if (last != NULL && evlog_readid(last, &wid, &stream, &seq) == 0) {
 		if (wid == worker.id) {
 			if (evlog_resume(s->nonce, stream, seq, rq) == 0)
@@ -98,6 +93,14 @@ getstream_begin(
 		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, wid,
 					       stream, seq) == 0)
 			return;
+	}
+	/* One that is there already makes room. */
+	if (worker.conf.streams_per_user > 0 && stream_find(s->nonce) == NULL &&
+	    getstreams_of(s->subject) >= worker.conf.streams_per_user) {
+		reply_header(rq, "Retry-After", "5");
+		mcp_error(rq, 429, NULL, RPC_SERVER,
+		    "too many streams of this user are open");
+		return;
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL ||
 	    (g->subject = strdup(s->subject)) == NULL ||
@@ -124,13 +127,20 @@ getstream_begin(
 }
 
 static void
-stream_claim(const struct getstream *g)
+stream_tell_keeper(
+    const struct getstream *g, int (*tell)(const struct k_claim *))
 {
 	struct k_claim m;
 
 	memcpy(m.nonce, g->nonce, ID_LEN);
 	m.stream = evlog_id(g->log);
-	(void)keeperc_claim(&m);
+	(void)tell(&m);
+}
+
+static void
+stream_claim(const struct getstream *g)
+{
+	stream_tell_keeper(g, keeperc_claim);
 }
 
 static struct getstream *
@@ -218,6 +228,7 @@ stream_end(struct getstream *g)
 
 	while ((f = LIST_FIRST(&g->feeds)) != NULL)
 		feed_stop(f);
+	stream_tell_keeper(g, keeperc_unclaim);
 	LIST_REMOVE(g, entry);
 	evlog_discard(g->log);
 	free(g->subject);

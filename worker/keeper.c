@@ -60,6 +60,7 @@ static void tell_old(
     const uint8_t *, uint32_t, const struct msgdef *, const void *);
 static void on_ack(struct peer *, uint32_t, void *, int);
 static void on_claim(struct peer *, uint32_t, void *, int);
+static void on_unclaim(struct peer *, uint32_t, void *, int);
 static void on_lists(struct peer *, uint32_t, void *, int);
 static void on_level(struct peer *, uint32_t, void *, int);
 static void on_subscribe(struct peer *, uint32_t, void *, int);
@@ -101,6 +102,7 @@ static const struct peer_rule worker_rules[] = {
     {K_RELAY, &def_k_relay, PEER_ANY, 0, on_relay},
     {K_RELAY_FD, &def_k_relay, PEER_ANY, 1, on_relay_fd},
     {K_CLAIM, &def_k_claim, PEER_ANY, 0, on_claim},
+    {K_UNCLAIM, &def_k_claim, PEER_ANY, 0, on_unclaim},
     {K_LISTS, &def_k_trouble, PEER_ANY, 0, on_lists},
     {K_LEVEL, &def_k_soft, PEER_ANY, 0, on_level},
     {K_SUBSCRIBE, &def_k_soft, PEER_ANY, 0, on_subscribe},
@@ -383,6 +385,14 @@ on_claim(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)fd;
 	soft_claim(p, m);
 	lease_claimed(m->nonce);
+}
+
+static void
+on_unclaim(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)id;
+	(void)fd;
+	soft_unclaim(p, msg);
 }
 
 static void

@@ -401,6 +401,12 @@ keeperc_claim(const struct k_claim *m)
 }
 
 int
+keeperc_unclaim(const struct k_claim *m)
+{
+	return tell(K_UNCLAIM, 0, &def_k_claim, m);
+}
+
+int
 keeperc_lists(uint32_t backend)
 {
 	struct k_trouble m = {backend, 0, NULL};

@@ -23,6 +23,7 @@ void keeperc_leave(void);
 int keeperc_class(uint8_t class);
 int keeperc_relay(struct k_relay *);
 int keeperc_claim(const struct k_claim *);
+int keeperc_unclaim(const struct k_claim *);
 int keeperc_lists(uint32_t backend);
 /* Comes back as level_done(id). */
 int keeperc_level(uint32_t id, const struct k_soft *);

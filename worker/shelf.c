@@ -63,6 +63,7 @@ static void shelf_failed(struct shelf *, int, const char *);
 static int entry_same(const struct cat_entry *, const struct cat_entry *);
 static void shelf_watch(struct shelf *, int, const char *);
 static void shelf_unwatch(struct shelf *, int);
+static void shelf_gone(void *);
 static void shelf_heard(void *, const char *, size_t);
 static void shelf_publish(void);
 static void shelf_free(struct shelf *);
@@ -309,6 +310,8 @@ shelf_watch(struct shelf *s, int class, const char *session)
 	s->class[class].watch =
 	    watch_start(s->b, session, s->class[class].entry.revision,
 		shelf_heard, &s->class[class].entry);
+	if (s->class[class].watch != NULL)
+		watch_ongone(s->class[class].watch, shelf_gone);
 	/* A server that goes on registering tools after the handshake may
 	 * have said so before anybody listened. */
 	s->next = mono_msec() + TROUBLE_TIME;
@@ -325,6 +328,17 @@ shelf_unwatch(struct shelf *s, int class)
 	free(s->class[class].session);
 	s->class[class].session = NULL;
 	s->class[class].watch = NULL;
+}
+
+/* The backend has forgotten the session: it was started anew, most likely, and
+ * may offer something else. What has never been a stream tells nothing. */
+static void
+shelf_gone(void *arg)
+{
+	struct cat_entry *e = arg;
+
+	if (watch_opened(shelf_find(e->backend)->class[e->class].watch))
+		shelf_lists(e->backend);
 }
 
 static void

@@ -92,6 +92,15 @@ soft_claim(struct peer *p, const struct k_claim *m)
 	s->stream = m->stream;
 }
 
+void
+soft_unclaim(const struct peer *p, const struct k_claim *m)
+{
+	struct soft *s = soft_find(m->nonce);
+
+	if (s != NULL && s->owner == p && s->stream == m->stream)
+		s->owner = NULL;
+}
+
 struct peer *
 soft_owner(const uint8_t nonce[ID_LEN])
 {

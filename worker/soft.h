@@ -13,6 +13,8 @@
 
 /* A GET stream has been opened; the one before, elsewhere, is released. */
 void soft_claim(struct peer *, const struct k_claim *);
+/* It is no more. Nothing happens when the session has another by now. */
+void soft_unclaim(const struct peer *, const struct k_claim *);
 /* The owner of the session's stream, or NULL. */
 struct peer *soft_owner(const uint8_t nonce[ID_LEN]);
 void soft_level(const struct k_soft *);

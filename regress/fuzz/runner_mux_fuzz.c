@@ -6,12 +6,11 @@
 
 #include <event2/event.h>
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../../runner/runner.h"
+#include "../unit/runner_main.h"
 #include "log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -19,65 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 static void gone(struct peer *);
 
 static const struct peer_class class = {"worker", NULL, 0, 1, gone, NULL};
-static uint64_t spawned; /* number of the child that was asked for */
-
-/* ---- what main.c would do ---- */
-
-int
-master_spawn(uint32_t backend, uint64_t child)
-{
-	(void)backend;
-	spawned = child;
-	return 0;
-}
-
-void
-master_kill(uint64_t child, int hard)
-{
-	(void)child;
-	(void)hard;
-}
-
-void
-master_row(uint32_t id, ...)
-{
-	(void)id;
-}
-
-void
-master_end(uint32_t id, int failed, const char *message)
-{
-	(void)id;
-	(void)failed;
-	(void)message;
-}
-
-void
-runner_sent(struct peer *p, struct child *c)
-{
-	(void)p;
-	(void)c;
-}
-
-void
-runner_far(struct peer *p, size_t len)
-{
-	(void)p;
-	(void)len;
-}
-
-int
-runner_deaf(const struct peer *p)
-{
-	(void)p;
-	return 0;
-}
-
-int
-is_keeper(const struct peer *p)
-{
-	return peer_role(p) == ROLE_KEEPER;
-}
 
 static void
 gone(struct peer *p)

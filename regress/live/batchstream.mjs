@@ -188,11 +188,7 @@ run('batchstream', async () => {
 		backends: { talk: { url: talker.url } },
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } } } });
 	const pins = new Pins(gw.base);
-	const one = await pins.get();
-	const two = await pins.get((w) => w !== one.worker);
-	const [a, b] = [one.worker, two.worker];
-	for (const pin of [one, two])
-		pin.agent.destroy();
+	const [a, b] = await pins.two();
 	const x = { gw, talker, pins, a, b };
 	const pids = gw.pids('worker');
 	const long = test('silence makes a stream', () => silence(x));

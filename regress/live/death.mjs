@@ -210,17 +210,9 @@ async function ownerDies(x) {
 	g.close();
 	back.close();
 	await dead;
-	await workers(x);
+	[x.a, x.b] = await x.pins.two();
 	console.log(`# killed at ${reached}, a stream since ${openedAt}, from ${
 	    first} to ${end}`);
-}
-
-async function workers(x) {
-	const one = await x.pins.get(), two = await x.pins.get(
-	    (w) => w !== one.worker);
-	one.agent.destroy();
-	two.agent.destroy();
-	[x.a, x.b] = [one.worker, two.worker];
 }
 
 run('death', async () => {
@@ -230,7 +222,7 @@ run('death', async () => {
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
 	} });
 	const x = { gw, far, pins: new Pins(gw.base) };
-	await workers(x);
+	[x.a, x.b] = await x.pins.two();
 	await test('DEATH of the backend', () => backendDies(x, false));
 	await test('DEATH of the keeper, then of the backend', () =>
 	    backendDies(x, true));

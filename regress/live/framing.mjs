@@ -297,11 +297,8 @@ run('framing', async () => {
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
 	} });
 	const pins = new Pins(gw.base);
-	const one = await pins.get(), two = await pins.get(
-	    (w) => w !== one.worker);
-	one.agent.destroy();
-	two.agent.destroy();
-	const x = { gw, liar, pins, a: one.worker, b: two.worker,
+	const [a, b] = await pins.two();
+	const x = { gw, liar, pins, a, b,
 	    peer: await new Peer(gw.url, pins).open() };
 	await test('SSE-1 a stream is framed anew', () => reframed(x));
 	const line = 'x'.repeat(MIB), lines = `data: ${line}\n`;

@@ -23,14 +23,6 @@ async function asks(peer, method, params) {
 	same((await r.next(answer(r.rpcId))).result, {}, method);
 }
 
-async function workers(x) {
-	const one = await x.pins.get(), two = await x.pins.get(
-	    (w) => w !== one.worker);
-	one.agent.destroy();
-	two.agent.destroy();
-	[x.a, x.b] = [one.worker, two.worker];
-}
-
 // ---- a backend that is a process ----
 
 // A client with the backend's session for it, a GET stream, a resource that it
@@ -93,6 +85,19 @@ async function otherLists(x) {
 	await has('resources/list', 'resources', 'talk://three');
 	await sleep(1500);
 	same(changed(g), ['prompts', 'resources', 'tools'], 'told');
+	g.close();
+}
+
+// Nor has it or anybody else ever made one: the backend has no session but the
+// gateway's own.
+async function neverCalled(x) {
+	const g = await (await new Peer(`${x.gw.base}/lone`, x.pins).open())
+	    .get({ worker: x.b });
+	// The gateway looks twice at one that has just come up.
+	await sleep(2500);
+	x.lone.extra.push('newer');
+	x.lone.forget();
+	await until('the new tool', () => changed(g).includes('tools'), 15_000);
 	g.close();
 }
 
@@ -236,7 +241,7 @@ async function used() {
 	} });
 	await gw.start({ args: ['-L', clock.dir] });
 	const x = { gw, talker, pins: new Pins(gw.base) };
-	await workers(x);
+	[x.a, x.b] = await x.pins.two();
 	const one = await streaming(x);
 	await asks(one.peer, 'resources/subscribe', { uri: URIS[0] });
 	const two = await streaming(x);
@@ -271,19 +276,21 @@ async function used() {
 run('listening', async () => {
 	const far = await Far.start({ prompts: ['p'] });
 	const talker = await Talker.start(), bare = await Talker.start();
+	const lone = await Talker.start();
 	const declare = ['roots'];
 	const gw = await Gateway.start({ config: {
 		backends: {
 			far: { url: far.url },
+			lone: { url: lone.url },
 			talk: { url: talker.url, declare },
 			bare: { url: bare.url },
 		},
 		// They have the same resources.
-		endpoints: Object.fromEntries(['far', 'talk', 'bare'].map((b) =>
+		endpoints: Object.fromEntries(['far', 'lone', 'talk', 'bare'].map((b) =>
 		    [`/${b}`, { backends: [b], auth: 'none' }])),
 	} });
-	const x = { gw, far, talker, bare, pins: new Pins(gw.base) };
-	await workers(x);
+	const x = { gw, far, lone, talker, bare, pins: new Pins(gw.base) };
+	[x.a, x.b] = await x.pins.two();
 	await test('LISTEN no id comes twice in a session', () => ids(x));
 	await test('LISTEN a backend forgets a session whose client is silent',
 	    () => restarted(x));
@@ -293,6 +300,8 @@ run('listening', async () => {
 	    streamless(x));
 	await test('LISTEN the lists of a backend change while it is down', () =>
 	    otherLists(x));
+	await test('LISTEN a client that has never called hears of it too', () =>
+	    neverCalled(x));
 	await test('LISTEN roots have changed, of whoever declared it', () =>
 	    roots(x));
 	await test('LISTEN half an hour without a call', used);

@@ -279,14 +279,6 @@ async function modern(x, token) {
 
 // ---- calls ----
 
-async function workers(pins) {
-	const one = await pins.get(), two = await pins.get(
-	    (w) => w !== one.worker);
-	one.agent.destroy();
-	two.agent.destroy();
-	return [one.worker, two.worker];
-}
-
 let serial = 0;
 const fresh = () => `n${++serial}`;
 
@@ -627,7 +619,7 @@ run('sessions', async () => {
 	const mcp = await new Mcp(gw.url,
 	    { token: alice.tokens.access_token }).open();
 	const pins = new Pins(gw.base);
-	const [a, b] = await workers(pins);
+	const [a, b] = await pins.two();
 	const x = { gw, talker, pins, a, b, url: `${gw.base}/free/mcp` };
 	// They wait while the rest goes on.
 	const silent = Promise.all([6500, ...(full ? [22_000] : [])].map((ms) =>

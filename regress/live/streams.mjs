@@ -527,14 +527,6 @@ async function pinged(x) {
 	g.close();
 }
 
-async function workers(x) {
-	const one = await x.pins.get(), two = await x.pins.get(
-	    (w) => w !== one.worker);
-	one.agent.destroy();
-	two.agent.destroy();
-	[x.a, x.b] = [one.worker, two.worker];
-}
-
 run('streams', async () => {
 	const talker = await Talker.start();
 	const declare = ['sampling', 'elicitation', 'roots'];
@@ -547,7 +539,7 @@ run('streams', async () => {
 		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
 	} });
 	const x = { gw, talker, pins: new Pins(gw.base) };
-	await workers(x);
+	[x.a, x.b] = await x.pins.two();
 	await test('STREAM list_changed reaches the GET stream', () =>
 	    listChanged(x));
 	await test('STREAM updates of subscribed resources', () => updates(x));

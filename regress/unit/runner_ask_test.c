@@ -6,14 +6,13 @@
 
 #include <event2/event.h>
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../../runner/runner.h"
 #include "compat.h"
 #include "log.h"
+#include "runner_main.h"
 #include "test.h"
 
 static void gone(struct peer *);
@@ -21,67 +20,8 @@ static void gone(struct peer *);
 static const struct peer_class class = {"worker", NULL, 0, 1, gone, NULL};
 static struct child *child;
 static struct peer *one, *two;
-static uint64_t spawned; /* number of the child that was asked for */
 static uint32_t next_id;
 static int out; /* what the child reads */
-
-/* ---- what main.c would do ---- */
-
-int
-master_spawn(uint32_t b, uint64_t c)
-{
-	(void)b;
-	spawned = c;
-	return 0;
-}
-
-void
-master_kill(uint64_t c, int hard)
-{
-	(void)c;
-	(void)hard;
-}
-
-void
-master_row(uint32_t id, ...)
-{
-	(void)id;
-}
-
-void
-master_end(uint32_t id, int failed, const char *message)
-{
-	(void)id;
-	(void)failed;
-	(void)message;
-}
-
-void
-runner_sent(struct peer *p, struct child *c)
-{
-	(void)p;
-	(void)c;
-}
-
-void
-runner_far(struct peer *p, size_t len)
-{
-	(void)p;
-	(void)len;
-}
-
-int
-runner_deaf(const struct peer *p)
-{
-	(void)p;
-	return 0;
-}
-
-int
-is_keeper(const struct peer *p)
-{
-	return peer_role(p) == ROLE_KEEPER;
-}
 
 static void
 gone(struct peer *p)

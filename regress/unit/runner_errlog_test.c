@@ -5,13 +5,12 @@
 
 #include <event2/event.h>
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../../runner/runner.h"
 #include "log.h"
+#include "runner_main.h"
 #include "test.h"
 
 static struct sbackend backend;
@@ -20,71 +19,11 @@ static char shown[LOG_LINES + 10][2048]; /* by errlog_show */
 static unsigned int nshown;
 static int out;
 
-/* ---- what main.c would do ---- */
-
-int
-master_spawn(uint32_t b, uint64_t c)
+static void
+show(const char *value)
 {
-	(void)b;
-	(void)c;
-	return 0;
-}
-
-void
-master_kill(uint64_t c, int hard)
-{
-	(void)c;
-	(void)hard;
-}
-
-void
-master_row(uint32_t id, ...)
-{
-	va_list ap;
-
-	(void)id;
-	va_start(ap, id);
-	(void)va_arg(ap, const char *);
 	if (nshown < sizeof(shown) / sizeof(shown[0]))
-		snprintf(shown[nshown++], sizeof(shown[0]), "%s",
-		    va_arg(ap, const char *));
-	va_end(ap);
-}
-
-void
-master_end(uint32_t id, int failed, const char *message)
-{
-	(void)id;
-	(void)failed;
-	(void)message;
-}
-
-void
-runner_sent(struct peer *p, struct child *c)
-{
-	(void)p;
-	(void)c;
-}
-
-void
-runner_far(struct peer *p, size_t len)
-{
-	(void)p;
-	(void)len;
-}
-
-int
-runner_deaf(const struct peer *p)
-{
-	(void)p;
-	return 0;
-}
-
-int
-is_keeper(const struct peer *p)
-{
-	(void)p;
-	return 0;
+		snprintf(shown[nshown++], sizeof(shown[0]), "%s", value);
 }
 
 static void
@@ -162,6 +101,7 @@ main(void)
 	backend.conf.name = name;
 	child.b = &backend;
 	child.errfd = -1;
+	row_came = show;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
 	out = sv[1];
 	CHECK(errlog_open(&child, sv[0]) == 0);

@@ -40,6 +40,29 @@ watched(const uint8_t *nonce, uint32_t backend, const char **level)
 	return k.uris.n;
 }
 
+/* The newest stream of a session is not lost by the end of an older one. */
+static void
+test_owner(const uint8_t *nonce)
+{
+	static char x, y;
+	struct peer *p = (void *)&x, *q = (void *)&y; /* not looked into */
+	struct k_claim m;
+
+	memcpy(m.nonce, nonce, ID_LEN);
+	m.stream = 7;
+	soft_unclaim(p, &m);
+	CHECK(soft_owner(nonce) == NULL);
+	soft_claim(p, &m);
+	CHECK(soft_owner(nonce) == p);
+	soft_unclaim(q, &m);
+	m.stream = 6;
+	soft_unclaim(p, &m);
+	CHECK(soft_owner(nonce) == p);
+	m.stream = 7;
+	soft_unclaim(p, &m);
+	CHECK(soft_owner(nonce) == NULL);
+}
+
 int
 main(void)
 {
@@ -100,6 +123,7 @@ main(void)
 	soft_reminded(&m);
 	CHECK(watched(b, 9, NULL) == 1);
 
+	test_owner(a);
 	soft_end(a);
 	CHECK(watched(a, 1, &level) == 0 && level == NULL);
 	CHECK(watched(b, 1, NULL) == 1);

@@ -28,6 +28,15 @@ export class Pins {
 		return got;
 	}
 
+	// The ids of two workers.
+	async two() {
+		const one = await this.get();
+		const two = await this.get((w) => w !== one.worker);
+		one.agent.destroy();
+		two.agent.destroy();
+		return [one.worker, two.worker];
+	}
+
 	async #get(want) {
 		const fits = typeof want === 'function' ? want :
 		    (id) => want === undefined || id === want;

@@ -119,6 +119,12 @@ export class Talker {
 		await new Promise((r) => h.close(r));
 	}
 
+	// As if it had been killed and were there again at once.
+	forget() {
+		this.sessions.clear();
+		this.http.closeAllConnections();
+	}
+
 	async #handle(req, res) {
 		const parts = [];
 		for await (const p of req)
