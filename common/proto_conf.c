@@ -54,6 +54,7 @@ static const struct wire_field f_m_exec[] = {
     {STRV(argv, ARG_MAX_LEN, LIST_MAX)},
     {VEC(env, LIST_MAX, &def_kv)},
     {STR(cwd, PATH_MAX_LEN)},
+    {STR(state, PATH_MAX_LEN)},
     {STR(tmp, PATH_MAX_LEN)},
     {U8(root)},
     {U32(uid)},

@@ -65,7 +65,8 @@ struct m_exec {
 	struct strv argv; /* argv[0] is an absolute path */
 	struct vec env; /* struct kv; exact */
 	char *cwd;
-	char *tmp; /* private to it; writable */
+	char *state; /* $STATE, its own; writable */
+	char *tmp; /* in $STATE; made where it is not there */
 	uint8_t root; /* 1: become uid, gid and groups */
 	uint32_t uid, gid;
 	struct u32v groups;

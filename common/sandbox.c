@@ -509,18 +509,6 @@ child_own(const struct ll *l, const char *dir)
 		   : ll_allow(l, dir, LL_OWN, 1);
 }
 
-/* The one above is its user's: a child before may have left a link there. */
-static int
-child_tmp(const struct ll *l, const char *dir)
-{
-	int fd;
-
-	if (l->fd == -1 || dir[0] == '\0')
-		return 0;
-	fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd == -1 ? -1 : ll_add(l, fd, LL_OWN);
-}
-
 static int
 child_landlock(const struct m_exec *x, const char **what)
 {
@@ -546,8 +534,8 @@ child_landlock(const struct m_exec *x, const char **what)
 	*what = x->cwd;
 	if (child_own(&l, x->cwd) == -1)
 		return -1;
-	*what = x->tmp;
-	if (child_tmp(&l, x->tmp) == -1)
+	*what = x->state;
+	if (child_own(&l, x->state) == -1)
 		return -1;
 	*what = "landlock";
 	return ll_enter(&l);

@@ -53,7 +53,6 @@ struct conf_child {
 	struct conf_stdio s; /* as sent; id and name are those of b */
 	struct m_exec x; /* what nanny gets, all filled in */
 	char *user; /* as configured; NULL: not given */
-	char *state; /* $STATE: its own directory, made at its first start */
 	struct strv secrets; /* variables that are not to be shown */
 };
 

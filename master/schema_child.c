@@ -554,19 +554,19 @@ child_finish(struct conf *c, struct conf_be *be)
 
 	if (be->b.stdio == 0)
 		return;
-	xasprintf(&h->state, "%s-backends/%s", c->state, be->b.name);
-	xasprintf(&h->x.tmp, "%s/tmp", h->state);
+	xasprintf(&h->x.state, "%s-backends/%s", c->state, be->b.name);
+	xasprintf(&h->x.tmp, "%s/tmp", h->x.state);
 	if (h->x.cwd == NULL)
 		h->x.cwd = xstrdup("$STATE");
-	expand(&h->x.cwd, h->state);
-	expand_dirs(&h->x.read, h->state);
-	expand_dirs(&h->x.write, h->state);
+	expand(&h->x.cwd, h->x.state);
+	expand_dirs(&h->x.read, h->x.state);
+	expand_dirs(&h->x.write, h->x.state);
 	kv = h->x.env.p;
 	for (i = 0; i < h->x.env.n; i++)
 		if (!strv_has(&h->secrets, kv[i].name))
-			expand(&kv[i].value, h->state);
+			expand(&kv[i].value, h->x.state);
 	for (i = 1; i < h->x.argv.n; i++)
-		expand(&h->x.argv.v[i], h->state);
+		expand(&h->x.argv.v[i], h->x.state);
 	if (env_find(&h->x, "PATH") == NULL)
 		env_add(&h->x, "PATH", xstrdup("/usr/local/bin:/usr/bin:/bin"));
 	if (env_find(&h->x, "TMPDIR") == NULL)
@@ -584,5 +584,4 @@ child_free(struct conf_child *h)
 	wire_free(&def_conf_stdio, &h->s);
 	strv_free(&h->secrets);
 	free(h->user);
-	free(h->state);
 }

@@ -132,7 +132,7 @@ make_state(int above, const char *name, const struct m_exec *x)
 static int
 make_dirs(const struct conf_be *be, char **err)
 {
-	const char *state = be->child.state, *slash = strrchr(state, '/');
+	const char *state = be->child.x.state, *slash = strrchr(state, '/');
 	char *above;
 	int fd, rv;
 

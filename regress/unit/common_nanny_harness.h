@@ -32,7 +32,7 @@ static char dir[] = "/tmp/nanny_test."
 		    "XX"
 		    "XX"
 		    "XX";
-static char prog[64], setuid_prog[64], home[64], tmp[64], shared[64],
+static char prog[64], setuid_prog[64], home[64], own[64], shared[64],
     outside[64], nanny_path[PATH_MAX];
 static int have_landlock;
 
@@ -54,7 +54,8 @@ exec_init(struct m_exec *x, const char *argv0, const char *a1, const char *a2)
 	if (a2 != NULL)
 		strv_add(&x->argv, a2);
 	x->cwd = strdup(home);
-	x->tmp = strdup(tmp);
+	x->state = strdup(own);
+	x->tmp = strdup("");
 	strv_add(&x->write, shared);
 	x->root = geteuid() == 0;
 	if (x->root)
@@ -264,7 +265,7 @@ prepare(void)
 	CHECK(mkdtemp(dir) != NULL && chmod(dir, 0755) == 0);
 	make_dir(bin, sizeof(bin), "bin", 0755);
 	make_dir(home, sizeof(home), "home", 0700);
-	make_dir(tmp, sizeof(tmp), "tmp", 0700);
+	make_dir(own, sizeof(own), "own", 0700);
 	make_dir(shared, sizeof(shared), "shared", 0700);
 	make_dir(outside, sizeof(outside), "outside", 0777);
 	make_file("file");
