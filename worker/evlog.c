@@ -352,8 +352,15 @@ evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
 	l->sent = seq;
 	if (l->ended != 0)
 		evlog_done(l);
-	else if (evlog_flush(l) == 0 && l->ops->back != NULL)
-		l->ops->back(l->arg, lost);
+	else if (evlog_flush(l) == 0 && l->ops != NULL) {
+		if (l->ops->back != NULL)
+			l->ops->back(l->arg, lost);
+		/* What waited for the connection before would wait for ever:
+		 * all of the replay may have fit into this one. */
+		if (l->rq == rq && l->ops->drained != NULL &&
+		    reply_backlog(rq) == 0)
+			l->ops->drained(l->arg);
+	}
 	return 0;
 }
 

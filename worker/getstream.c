@@ -415,8 +415,10 @@ getstream_reclaim(void)
 {
 	struct getstream *g;
 
+	/* One that its client has left must not take the place of another. */
 	LIST_FOREACH (g, &streams, entry)
-		stream_claim(g);
+		if (g->gone == 0)
+			stream_claim(g);
 }
 
 /* ---- changed lists ---- */

@@ -20,10 +20,11 @@
 #include "tls.h"
 #include "upconn.h"
 
-#define MAX_IDLE  512 /* with fewer than calls at a time, all dial anew */
-#define DISTRUST  60000 /* ms without reuse after a close unannounced */
-#define IDLE_TIME 4000 /* ms; many servers close after 5 s */
-#define TLS_TIME  10000 /* ms for the handshake */
+#define RETRY_LEAST 100 /* ms, whatever a backend says */
+#define MAX_IDLE    512 /* with fewer than calls at a time, all dial anew */
+#define DISTRUST    60000 /* ms without reuse after a close unannounced */
+#define IDLE_TIME   4000 /* ms; many servers close after 5 s */
+#define TLS_TIME    10000 /* ms for the handshake */
 
 static int up_connect(struct upreq *);
 static void up_dialed(void *, int, unsigned int);
@@ -374,6 +375,8 @@ const char *
 upreq_last(const struct upreq *r, unsigned int *retry)
 {
 	*retry = r->retry ? r->retry : 1000;
+	if (*retry < RETRY_LEAST)
+		*retry = RETRY_LEAST;
 	return r->last;
 }
 
