@@ -526,13 +526,17 @@ calls_end_all(void)
 }
 
 size_t
+calls_open(void)
+{
+	return ncalls;
+}
+
+size_t
 calls_of(const char *subject)
 {
 	struct call *c;
 	size_t n = 0;
 
-	if (ncalls < worker.conf.streams_per_user)
-		return 0;
 	TAILQ_FOREACH (c, &calls, entry)
 		if (c->subject != NULL && strcmp(c->subject, subject) == 0)
 			n++;

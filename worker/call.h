@@ -93,7 +93,9 @@ void calls_end(uint8_t kind, const uint8_t id[ID_LEN]);
 /* Ends calls of users whose endpoint they may not use any more. */
 void calls_forbid(void);
 void calls_end_all(void);
-/* Calls of a subject that are open in this worker. */
+/* Calls that are open in this worker: all, and a subject's, which looks at each
+ * of them. */
+size_t calls_open(void);
 size_t calls_of(const char *subject);
 /* Calls whose client has gone. */
 size_t calls_detached(void);

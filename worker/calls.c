@@ -19,6 +19,7 @@
 #define MAX_URI 4096
 
 static struct view *call_view(const struct mcp *);
+static int too_many(const char *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
     const struct view_item *, const char *);
 static struct backend *call_owner(const struct mcp *);
@@ -90,6 +91,16 @@ not_up(const struct mcp *m, const struct view *v, const char *name)
 	return 1;
 }
 
+/* Whose they are is looked at only when there are so many at all. */
+static int
+too_many(const char *subject)
+{
+	size_t limit = worker.conf.streams_per_user;
+
+	return limit > 0 && calls_open() + getstreams_open() >= limit &&
+	       calls_of(subject) + getstreams_of(subject) >= limit;
+}
+
 /* it: what is called by a name, or NULL. uri: what is (un)subscribed. */
 static void
 call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
@@ -97,10 +108,7 @@ call_start(const struct mcp *m, struct backend *b, enum call_kind kind,
 {
 	struct call_start cs;
 
-	if (worker.conf.streams_per_user > 0 &&
-	    calls_of(m->session->subject) +
-		    getstreams_of(m->session->subject) >=
-		worker.conf.streams_per_user) {
+	if (too_many(m->session->subject)) {
 		reply_header(m->rq, "Retry-After", "1");
 		mcp_error(m->rq, 429, &m->rpc->id, RPC_SERVER,
 		    "too many requests of this user are open");

@@ -13,7 +13,7 @@
 
 #define MAX_EVENTS   256 /* of a stream */
 #define MAX_BYTES    (1024 * 1024) /* of a stream */
-#define MAX_TOTAL    (32 * 1024 * 1024)
+#define MAX_KEPT     (32 * 1024 * 1024) /* of ended streams */
 #define KEEP_TIME    (300 * 1000) /* ms after the end */
 #define COMMENT_TIME 15000 /* ms */
 #define BACKLOG_MAX  (128 * 1024) /* unread bytes before events wait */
@@ -56,7 +56,6 @@ static void evlog_cut(struct evlog *);
 
 static TAILQ_HEAD(, evlog) logs = TAILQ_HEAD_INITIALIZER(logs);
 static uint64_t next_id;
-static size_t total;
 
 struct evlog *
 evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
@@ -136,7 +135,6 @@ evlog_keep(struct evlog *l, const char *json, size_t len)
 	TAILQ_INSERT_TAIL(&l->events, e, entry);
 	l->nevents++;
 	l->bytes += e->len;
-	total += e->len;
 	while (l->nevents > MAX_EVENTS ||
 	       (l->bytes > MAX_BYTES && l->nevents > 1)) {
 		missed = TAILQ_FIRST(&l->events)->seq > l->sent;
@@ -158,7 +156,6 @@ evlog_drop(struct evlog *l)
 	TAILQ_REMOVE(&l->events, e, entry);
 	l->nevents--;
 	l->bytes -= e->len;
-	total -= e->len;
 	free(e);
 }
 
@@ -245,6 +242,8 @@ evlog_end(struct evlog *l)
 {
 	l->ops = NULL;
 	l->ended = mono_msec();
+	TAILQ_REMOVE(&logs, l, entry);
+	TAILQ_INSERT_TAIL(&logs, l, entry);
 	if (l->rq != NULL)
 		evlog_done(l);
 	if (l->rq == NULL && l->nevents == 0)
@@ -399,12 +398,20 @@ evlog_tick(void)
 {
 	struct evlog *l, *next;
 	uint64_t now = mono_msec();
+	size_t kept = 0; /* for clients that are away */
 
+	TAILQ_FOREACH (l, &logs, entry)
+		if (l->ended != 0 && l->rq == NULL)
+			kept += l->bytes;
+	/* Those that have ended first are first. */
 	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
-		if (l->ended != 0 && l->rq == NULL &&
-		    (l->brief || now - l->ended >= KEEP_TIME ||
-			total > MAX_TOTAL))
+		if (l->ended == 0 || l->rq != NULL)
+			continue;
+		if (l->brief || now - l->ended >= KEEP_TIME ||
+		    kept > MAX_KEPT) {
+			kept -= l->bytes;
 			evlog_free(l);
+		}
 	}
 }

@@ -75,6 +75,7 @@ static void lists_digest(struct getstream *, uint8_t[][DIGEST_LEN]);
 
 static const struct evlog_ops log_ops = {stream_gone, NULL, stream_back, NULL};
 static LIST_HEAD(, getstream) streams = LIST_HEAD_INITIALIZER(streams);
+static size_t nstreams;
 
 static const char *const notes[] = {"tools", "prompts", "resources"};
 
@@ -95,7 +96,9 @@ getstream_begin(
 			return;
 	}
 	/* One that is there already makes room. */
-	if (worker.conf.streams_per_user > 0 && stream_find(s->nonce) == NULL &&
+	if (worker.conf.streams_per_user > 0 &&
+	    nstreams >= worker.conf.streams_per_user &&
+	    stream_find(s->nonce) == NULL &&
 	    getstreams_of(s->subject) >= worker.conf.streams_per_user) {
 		reply_header(rq, "Retry-After", "5");
 		mcp_error(rq, 429, NULL, RPC_SERVER,
@@ -119,6 +122,7 @@ getstream_begin(
 	g->endpoint = rq->endpoint;
 	LIST_INIT(&g->feeds);
 	LIST_INSERT_HEAD(&streams, g, entry);
+	nstreams++;
 	evlog_attach(g->log, rq);
 	lists_digest(g, g->before);
 	stream_claim(g);
@@ -230,6 +234,7 @@ stream_end(struct getstream *g)
 		feed_stop(f);
 	stream_tell_keeper(g, keeperc_unclaim);
 	LIST_REMOVE(g, entry);
+	nstreams--;
 	evlog_discard(g->log);
 	free(g->subject);
 	free(g);
@@ -525,6 +530,12 @@ getstreams_end_all(void)
 
 	while ((g = LIST_FIRST(&streams)) != NULL)
 		stream_end(g);
+}
+
+size_t
+getstreams_open(void)
+{
+	return nstreams;
 }
 
 size_t

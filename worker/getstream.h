@@ -27,6 +27,8 @@ void getstreams_tell(void);
 void getstreams_end(uint8_t kind, const uint8_t id[ID_LEN]);
 void getstreams_forbid(void);
 void getstreams_end_all(void);
+/* GET streams of this worker: all, and a subject's, which looks at each. */
+size_t getstreams_open(void);
 size_t getstreams_of(const char *subject);
 void getstreams_tick(void);
 

@@ -1,5 +1,5 @@
-// mcpgwctl: every verb as text and as JSON, its exit status, and that no secret
-// comes out of it.
+// mcpgwctl (master/control.c, worker/shelf_show.c, authd/show.c): every verb as
+// text and as JSON, its exit status, and that no secret comes out of it.
 import { createServer } from 'node:http';
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';

@@ -1,0 +1,158 @@
+/*
+ * worker/evlog.c: what a client that comes back finds, and whom it wakes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../worker/evlog.h"
+#include "../../worker/worker.h"
+#include "test.h"
+
+#define KEPT  (32 * 1024 * 1024) /* bytes, of ended streams */
+#define EVENT (1000 * 1024)
+
+static void on_gone(void *);
+static void on_drained(void *);
+
+static const struct evlog_ops ops = {on_gone, on_drained, NULL, NULL};
+static const uint8_t mine[ID_LEN] = {1}, other[ID_LEN] = {2};
+static struct request rq[3];
+static size_t backlog[3], chunks[3];
+static int ended[3], drained;
+static char large[EVENT];
+
+struct worker worker;
+
+/* ---- what reply.c would do ---- */
+
+void
+reply_stream(struct request *r, int status, const char *ctype)
+{
+	CHECK(status == 200 && strcmp(ctype, "text/event-stream") == 0);
+	r->streaming = 1;
+}
+
+int
+reply_chunk(struct request *r, const void *data, size_t len)
+{
+	(void)data;
+	(void)len;
+	chunks[r - rq]++;
+	return 0;
+}
+
+size_t
+reply_backlog(const struct request *r)
+{
+	return backlog[r - rq];
+}
+
+void
+reply_end(struct request *r)
+{
+	ended[r - rq]++;
+}
+
+static void
+on_gone(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_drained(void *arg)
+{
+	(void)arg;
+	drained++;
+}
+
+static struct evlog *
+begun(const uint8_t *nonce)
+{
+	struct evlog *l = evlog_new(nonce, "2025-11-25", &ops, NULL);
+
+	CHECK(l != NULL);
+	return l;
+}
+
+/* Whoever feeds a stream waits for the connection before, which is left. */
+static void
+test_wakes(void)
+{
+	struct evlog *l = begun(mine);
+	uint64_t id = evlog_id(l);
+
+	evlog_attach(l, &rq[0]);
+	backlog[0] = 1024 * 1024;
+	CHECK(evlog_send(l, "{}", 2) == 0);
+	CHECK(chunks[0] == 1 && drained == 0);
+	/* It does not fit in either: the connection tells when it does. */
+	backlog[1] = 1024 * 1024;
+	CHECK(evlog_resume(mine, id, 1, &rq[1]) == 0);
+	CHECK(ended[0] == 1 && chunks[1] == 0 && drained == 0);
+	CHECK(evlog_resume(mine, id, 1, &rq[2]) == 0);
+	CHECK(ended[1] == 1 && chunks[2] == 1 && drained == 1);
+	CHECK(evlog_resume(other, id, 1, &rq[0]) == -1);
+	evlog_end(l);
+	CHECK(ended[2] == 1);
+}
+
+/* Of a stream that was not to end only what is missing is worth a visit. */
+static void
+test_discarded(void)
+{
+	struct evlog *l = begun(mine);
+	uint64_t id = evlog_id(l);
+
+	CHECK(evlog_send(l, "{}", 2) == -1);
+	CHECK(evlog_send(l, "{}", 2) == -1);
+	evlog_discard(l);
+	CHECK(evlog_exists(mine, id, 1));
+	CHECK(!evlog_exists(mine, id, 2));
+	CHECK(evlog_resume(mine, id, 2, &rq[0]) == -1);
+	evlog_tick();
+	CHECK(!evlog_exists(mine, id, 1));
+}
+
+/* What others do with streams that live takes nothing from who is away; of
+ * those that have ended the oldest goes. */
+static void
+test_bound(void)
+{
+	struct evlog *l, *live[KEPT / EVENT + 2];
+	uint64_t first, id = 0;
+	size_t i;
+
+	l = begun(mine);
+	first = evlog_id(l);
+	(void)evlog_send(l, "{}", 2);
+	evlog_end(l);
+	for (i = 0; i < sizeof(live) / sizeof(live[0]); i++) {
+		live[i] = begun(other);
+		(void)evlog_send(live[i], large, sizeof(large));
+	}
+	evlog_tick();
+	CHECK(evlog_exists(mine, first, 0));
+	for (i = 0; i < sizeof(live) / sizeof(live[0]); i++) {
+		id = evlog_id(live[i]);
+		evlog_end(live[i]);
+	}
+	evlog_tick();
+	CHECK(!evlog_exists(mine, first, 0));
+	CHECK(evlog_exists(other, id, 0));
+	evlog_forget(other);
+	CHECK(!evlog_exists(other, id, 0));
+}
+
+int
+main(void)
+{
+	memset(large, 'x', sizeof(large));
+	test_wakes();
+	test_discarded();
+	test_bound();
+	/* What is kept for five minutes. */
+	evlog_forget(mine);
+	TEST_END();
+}
