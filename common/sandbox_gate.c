@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include <fcntl.h>
@@ -36,6 +37,7 @@
 #include <time.h>
 
 #define LINE_MAX_STATUS 4096
+#define LOOPBACK        "lo"
 #define CALLS_MAX       64 /* calls that wait at a time */
 #define CALLS_WAIT      20 /* ms that those who were killed may take to go */
 
@@ -254,16 +256,32 @@ permitted(pid_t pid, int fd, int nr, union address *a, socklen_t *len)
 	return is_loopback(a, nr == SYS_connect);
 }
 
-/* One that is not bound would be bound to every interface. */
+/*
+ * One that is not bound would be bound to every interface, and another call on
+ * it, which fails or takes it apart, may do that between our look and listen():
+ * so it is first tied to the loopback interface, which only root unties.
+ */
 static int
 may_listen(int fd)
 {
+	char device[IFNAMSIZ] = "";
 	union address a;
-	socklen_t len = sizeof(a);
+	socklen_t len = sizeof(a), size = sizeof(device);
 
 	memset(&a, 0, sizeof(a));
-	return getsockname(fd, &a.sa, &len) == 0 &&
-	       (a.sa.sa_family == AF_UNIX || is_loopback(&a, 0));
+	if (getsockname(fd, &a.sa, &len) == -1)
+		return 0;
+	if (a.sa.sa_family == AF_UNIX)
+		return 1;
+	if (!is_loopback(&a, 0))
+		return 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LOOPBACK,
+		sizeof(LOOPBACK)) == 0)
+		return 1;
+	/* It has listened before. */
+	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) ==
+		   0 &&
+	       strcmp(device, LOOPBACK) == 0;
 }
 
 /* 0 or an errno. */

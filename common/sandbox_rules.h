@@ -367,7 +367,8 @@ static const struct rule nanny_gate[] = {
 	ALLOW(pidfd_getfd),
 	ALLOW(connect),		/* what it asked for */
 	ALLOW(bind),
-	ALLOW(listen),
+	ALLOW(listen),		/* on the loopback interface alone: */
+	ONLY(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_BINDTODEVICE)),
 	ALLOW(getsockopt),	/* which kind of socket is it? */
 	ALLOW(getsockname),	/* where is it bound to? */
 };

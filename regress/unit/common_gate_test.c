@@ -135,6 +135,7 @@ test_local(void)
 {
 	char path[96];
 
+	CHECK(run_net("serve", "127.0.0.1") == 0);
 	snprintf(path, sizeof(path), "%s/s", home);
 	CHECK(run_net("unix", path) == 0);
 	CHECK(run_net("unix", "s") == 0); /* below its directory */

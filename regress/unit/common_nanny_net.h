@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -288,6 +289,42 @@ net_listen(const char *arg)
 	return listen(fd, 1) == -1 ? errno : 0;
 }
 
+/* 0: what listens there hears the loopback interface and nothing else, and the
+ * child can not change that. */
+static int
+net_tied(int fd)
+{
+	char device[IFNAMSIZ] = "";
+	socklen_t len = sizeof(device);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) == -1)
+		return errno;
+	if (strcmp(device, "lo") != 0)
+		return ENODEV;
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 1) == -1 &&
+		       errno == EPERM
+		   ? 0
+		   : EISCONN;
+}
+
+static int
+net_serve(const char *host)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = net_addr(&ss, host, "0");
+	int fd = socket(ss.ss_family, SOCK_STREAM, 0), to;
+
+	if (bind(fd, (struct sockaddr *)&ss, len) == -1 ||
+	    listen(fd, 4) == -1 || listen(fd, 8) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+		return errno;
+	to = socket(ss.ss_family, SOCK_STREAM, 0);
+	if (connect(to, (struct sockaddr *)&ss, len) == -1 ||
+	    accept(fd, NULL, NULL) == -1)
+		return errno;
+	return net_tied(fd);
+}
+
 static int
 net_fastopen(const char *host)
 {
@@ -367,8 +404,9 @@ net_try(const char *what, const char *arg)
 	    {"race", net_race}, {"beside", net_beside}, {"stay", net_stay},
 	    {"alarmed", net_stay_alarmed}, {"once", net_once},
 	    {"many", net_many}, {"bind", net_bind}, {"listen", net_listen},
-	    {"fastopen", net_fastopen}, {"datagram", net_type},
-	    {"unix", net_unix_connect}, {"unix bind", net_unix_bind}};
+	    {"serve", net_serve}, {"fastopen", net_fastopen},
+	    {"datagram", net_type}, {"unix", net_unix_connect},
+	    {"unix bind", net_unix_bind}};
 	size_t i;
 
 	for (i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
