@@ -470,43 +470,88 @@ sandbox_nanny(int gated)
 
 /* ---- a stdio child: the last thing before it is executed ---- */
 
+/* Whether one of the directories above path is dir, by whatever name. */
 static int
-child_list(const struct ll *l, const struct strv *sv, uint64_t access,
-    const char **what)
+is_below(const char *path, const char *dir)
+{
+	struct stat above, st;
+	char name[PATH_MAX];
+	const char *slash;
+
+	if (stat(dir, &st) == -1)
+		return 0;
+	for (slash = strchr(path, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		(void)snprintf(name, sizeof(name), "%.*s",
+		    (int)(slash == path ? 1 : slash - path), path);
+		if (stat(name, &above) == 0 && above.st_dev == st.st_dev &&
+		    above.st_ino == st.st_ino)
+			return slash[1] != '\0';
+	}
+	return 0;
+}
+
+/* "/" as its own directory would be no confinement at all. */
+static int
+is_own(const char *dir)
+{
+	return dir[0] != '\0' && strcmp(dir, "/") != 0;
+}
+
+/*
+ * What lies in a directory that the child may change is the child's anyway. It
+ * gets no rule: a child before may have put a link there, to anywhere.
+ */
+static int
+child_has(const struct m_exec *x, const char *path)
+{
+	uint32_t i;
+
+	if ((is_own(x->state) && is_below(path, x->state)) ||
+	    (is_own(x->cwd) && is_below(path, x->cwd)))
+		return 1;
+	for (i = 0; i < x->write.n; i++)
+		if (is_below(path, x->write.v[i]))
+			return 1;
+	return 0;
+}
+
+static int
+child_allow(const struct ll *l, const struct m_exec *x, const char *path,
+    uint64_t access, int must)
+{
+	return child_has(x, path) ? 0 : ll_allow(l, path, access, must);
+}
+
+static int
+child_list(const struct ll *l, const struct m_exec *x, const struct strv *sv,
+    uint64_t access, const char **what)
 {
 	uint32_t i;
 
 	for (i = 0; i < sv->n; i++) {
 		*what = sv->v[i];
-		if (ll_allow(l, sv->v[i], access, 1) == -1)
+		if (child_allow(l, x, sv->v[i], access, 1) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* The program itself, which a link may name, and what lies beside it. */
+/* The program itself, which a link may name, and what lies beside it; but not
+ * where our own state lies as well. */
 static int
-child_program(const struct ll *l, const char *path)
+child_program(const struct ll *l, const struct m_exec *x)
 {
 	char dir[PATH_MAX];
 	char *slash;
 
-	if (ll_allow(l, path, LL_RX, 0) == -1)
+	if (child_allow(l, x, x->argv.v[0], LL_RX, 0) == -1)
 		return -1;
-	strlcpy(dir, path, sizeof(dir));
+	strlcpy(dir, x->argv.v[0], sizeof(dir));
 	if ((slash = strrchr(dir, '/')) == NULL || slash == dir)
 		return 0;
 	*slash = '\0';
-	return ll_allow(l, dir, LL_RX, 0);
-}
-
-/* "/" as its own directory would be no confinement at all. */
-static int
-child_own(const struct ll *l, const char *dir)
-{
-	return dir[0] == '\0' || strcmp(dir, "/") == 0
-		   ? 0
-		   : ll_allow(l, dir, LL_OWN, 1);
+	return is_below(x->state, dir) ? 0 : child_allow(l, x, dir, LL_RX, 0);
 }
 
 static int
@@ -526,16 +571,16 @@ child_landlock(const struct m_exec *x, const char **what)
 			return -1;
 	}
 	*what = x->argv.v[0];
-	if (child_program(&l, x->argv.v[0]) == -1)
+	if (child_program(&l, x) == -1)
 		return -1;
-	if (child_list(&l, &x->read, LL_RX, what) == -1 ||
-	    child_list(&l, &x->write, LL_OWN, what) == -1)
+	if (child_list(&l, x, &x->read, LL_RX, what) == -1 ||
+	    child_list(&l, x, &x->write, LL_OWN, what) == -1)
 		return -1;
 	*what = x->cwd;
-	if (child_own(&l, x->cwd) == -1)
+	if (is_own(x->cwd) && child_allow(&l, x, x->cwd, LL_OWN, 1) == -1)
 		return -1;
 	*what = x->state;
-	if (child_own(&l, x->state) == -1)
+	if (is_own(x->state) && child_allow(&l, x, x->state, LL_OWN, 1) == -1)
 		return -1;
 	*what = "landlock";
 	return ll_enter(&l);

@@ -381,6 +381,60 @@ test_files(void)
 	CHECK(run_exec(&s, &x) == EACCES);
 }
 
+/* A link where a rule was meant for a directory gives nothing, when it lies
+ * where a child before could have put it. */
+static void
+test_links(void)
+{
+	static const char *const above[] = {own, home, shared};
+	struct started s;
+	struct m_exec x;
+	char path[128], file[128];
+	size_t i;
+
+	if (!have_landlock)
+		return;
+	snprintf(file, sizeof(file), "%s/file", outside);
+	for (i = 0; i < sizeof(above) / sizeof(above[0]); i++) {
+		CHECK(snprintf(path, sizeof(path), "%s/to", above[i]) > 0);
+		CHECK(symlink(outside, path) == 0);
+		exec_try(&x, "read", file);
+		strv_add(&x.read, path);
+		CHECK(run_exec(&s, &x) == EACCES);
+		exec_try(&x, "write", file);
+		strv_add(&x.write, path);
+		CHECK(run_exec(&s, &x) == EACCES);
+		/* home is its cwd otherwise, and then no directory of its own. */
+		exec_try(&x, "read", file);
+		free(x.cwd);
+		x.cwd = strdup(path);
+		CHECK(run_exec(&s, &x) == (above[i] == home ? 0 : EACCES));
+		CHECK(unlink(path) == 0);
+	}
+}
+
+/* What lies beside a program is its own but where our state lies there too. */
+static void
+test_beside(void)
+{
+	struct started s;
+	struct m_exec x;
+	char beside[128], state[128];
+
+	if (!have_landlock)
+		return;
+	CHECK(snprintf(beside, sizeof(beside), "%s/bin/beside", dir) > 0);
+	CHECK(snprintf(state, sizeof(state), "%s/bin/state", dir) > 0);
+	copy_self(beside, 0755);
+	CHECK(run_try("read", beside) == 0);
+	CHECK(mkdir(state, 0755) == 0);
+	exec_try(&x, "read", beside);
+	free(x.state);
+	x.state = strdup(state);
+	CHECK(run_exec(&s, &x) == EACCES);
+	CHECK(rmdir(state) == 0 && unlink(beside) == 0);
+}
+
 /* It makes the one for temporary files as its user. A link that the child has
  * left in its place leads nowhere. */
 static void
@@ -539,6 +593,8 @@ main(int argc, char **argv)
 	test_refused();
 	test_code();
 	test_files();
+	test_links();
+	test_beside();
 	test_tmp();
 	test_processes();
 	test_size();
