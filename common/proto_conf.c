@@ -62,6 +62,7 @@ static const struct wire_field f_m_exec[] = {
     {U32V(groups, 64)},
     {STRV(read, PATH_MAX_LEN, LIST_MAX)},
     {STRV(write, PATH_MAX_LEN, LIST_MAX)},
+    {U8(lax)},
     {U8(network)},
     {U8(jit)},
     {U64(memory)},

@@ -72,6 +72,7 @@ struct m_exec {
 	struct u32v groups;
 	struct strv read; /* directories and files it may read and execute */
 	struct strv write; /* and those it may change */
+	uint8_t lax; /* 1: they need not be there */
 	uint8_t network; /* NETWORK_* */
 	uint8_t jit; /* 0: may not make memory executable */
 	uint64_t memory; /* bytes of private memory; 0: no limit */

@@ -531,7 +531,7 @@ child_list(const struct ll *l, const struct m_exec *x, const struct strv *sv,
 
 	for (i = 0; i < sv->n; i++) {
 		*what = sv->v[i];
-		if (child_allow(l, x, sv->v[i], access, 1) == -1)
+		if (child_allow(l, x, sv->v[i], access, !x->lax) == -1)
 			return -1;
 	}
 	return 0;

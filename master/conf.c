@@ -350,8 +350,12 @@ finish(struct load *l)
 		    c->state);
 		return;
 	}
-	TAILQ_FOREACH (be, &c->backends, entry)
+	TAILQ_FOREACH (be, &c->backends, entry) {
 		child_finish(c, be);
+		be->child.x.lax = (l->flags & CONF_SINGLE) != 0;
+		if (!(l->flags & CONF_ROOT))
+			child_apart(l, c, be);
+	}
 	check_refs(l);
 	if (TAILQ_EMPTY(&c->endpoints))
 		default_endpoints(c);

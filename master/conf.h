@@ -132,6 +132,7 @@ struct conf {
 /* conf_load flags. */
 #define CONF_ROOT      0x01 /* defaults of a daemon started by root */
 #define CONF_NOSECRETS 0x02 /* do not read files, environment, includes */
+#define CONF_SINGLE    0x04 /* -S: what is listed may have gone meanwhile */
 
 /* Reads and checks path (absolute). NULL when anything is wrong; errs then
  * holds at least one line "file:line: key: what". */

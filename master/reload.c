@@ -56,8 +56,8 @@ reload_conf(struct strv *errs)
 	unsigned int flags = master.root ? CONF_ROOT : 0;
 
 	if (master.single != NULL)
-		return conf_parse(
-		    "-S", master.single, strlen(master.single), flags, errs);
+		return conf_parse("-S", master.single, strlen(master.single),
+		    flags | CONF_SINGLE, errs);
 	return conf_load(master.conffile, flags, errs);
 }
 

@@ -66,7 +66,8 @@ TABLE
 
 # libc's and the kernel's, which any file may include.
 system="arpa/inet.h assert.h ctype.h dirent.h endian.h errno.h fcntl.h
-getopt.h glob.h grp.h inttypes.h limits.h link.h malloc.h netdb.h netinet/in.h netinet/tcp.h
+getopt.h glob.h grp.h inttypes.h limits.h link.h malloc.h netdb.h
+net/if.h netinet/in.h netinet/tcp.h
 poll.h pwd.h sched.h signal.h stdarg.h stddef.h stdint.h stdio.h stdlib.h
 string.h strings.h sys/epoll.h sys/ioctl.h sys/mman.h sys/prctl.h sys/queue.h
 sys/random.h sys/resource.h sys/shm.h sys/signalfd.h sys/socket.h sys/stat.h

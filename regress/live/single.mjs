@@ -1,6 +1,7 @@
 // mcpgwd -S: one stdio server without a config file, as people use supergateway
 // and mcp-proxy.
-import { chownSync, existsSync, mkdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync,
+} from 'node:fs';
 import { Child, descendants, freePort, ok, root, run, running, same, test,
     tmp, until } from './lib/harness.mjs';
 import { Client } from './lib/oauth.mjs';
@@ -56,9 +57,14 @@ async function ends(child) {
 
 async function signedIn() {
 	const p = await place();
+	// A program above the state of the gateway.
+	symlinkSync(node, `${p.dir}/server`);
+	writeFileSync(`${p.dir}/beside`, '');
 	const child = launch(p, ['-S',
-	    `${fixture} 'a b' "c'd" e"f"'g' '' '$(id);x|y'`]);
+	    `${p.dir}/server ${live}/fixture/child.mjs 'a b' "c'd" e"f"'g' '' '$(id);x|y'`]);
 	const line = await banner(child, p.port);
+	// What lay there then need not when a session begins.
+	rmSync(`${p.dir}/beside`);
 	const base = `http://localhost:${p.port}`;
 	const password = line.match(/password: (\S{12})$/)[1];
 	same((await fetch(`${base}/mcp`, { method: 'POST' })).status, 401,

@@ -553,6 +553,29 @@ getgrouplist(const char *name, gid_t gid, gid_t *groups, int *n)
 	return *n;
 }
 
+/* Without users of their own only Landlock keeps children from our files. */
+static void
+child_apart(void)
+{
+	struct conf *c;
+
+	c = parse(ISSUER STDIO "[cat], cwd: /, read: [/stuff, /st-backends], "
+			       "write: [$STATE/x, /st/../other]}\n",
+	    0, NULL);
+	CHECK(c != NULL);
+	conf_free(c);
+	parse(ISSUER STDIO "[cat], cwd: /st}\n", 0,
+	    "backends.a.cwd: /st holds /st, which is not for a backend");
+	parse(ISSUER STDIO "[cat], read: [/usr, /st/]}\n", 0,
+	    "backends.a.read: /st/ holds /st");
+	parse(ISSUER STDIO "[cat], write: [/]}\n", 0,
+	    "backends.a.write: / holds /st");
+	c = parse(
+	    ISSUER STDIO "[cat], user: nobody, read: [/]}\n", CONF_ROOT, NULL);
+	CHECK(c != NULL);
+	conf_free(c);
+}
+
 /* A user or a group of ours by another name. */
 static void
 child_ours(void)
@@ -635,6 +658,7 @@ main(int argc, char *argv[])
 	child_values();
 	child_env();
 	child_users();
+	child_apart();
 	child_ours();
 	clean();
 	TEST_END();
