@@ -10,6 +10,7 @@
 #include "runner.h"
 
 static void backend_free(struct sbackend *);
+static uint64_t restarts(const struct sbackend *);
 static void show_children(uint32_t, const char *);
 
 static TAILQ_HEAD(, sbackend) backends = TAILQ_HEAD_INITIALIZER(backends);
@@ -158,6 +159,15 @@ backend_tick(uint64_t now)
 
 /* ---- mcpgwctl ---- */
 
+/* Of the one child that there is, or of any of those that should have lived. */
+static uint64_t
+restarts(const struct sbackend *b)
+{
+	if (b->conf.instance != INSTANCE_SHARED)
+		return b->crashes;
+	return b->starts > 0 ? b->starts - 1 : 0;
+}
+
 static void
 show_children(uint32_t id, const char *name)
 {
@@ -172,7 +182,7 @@ show_children(uint32_t id, const char *name)
 		    (name != NULL && strcmp(b->conf.name, name) != 0))
 			continue;
 		snprintf(n[3], sizeof(n[3]), "%llu",
-		    (unsigned long long)(b->starts > 0 ? b->starts - 1 : 0));
+		    (unsigned long long)restarts(b));
 		if (TAILQ_EMPTY(&b->children))
 			master_row(id, "backend", b->conf.name, "instance",
 			    instances[b->conf.instance & 3], "state",
@@ -182,8 +192,12 @@ show_children(uint32_t id, const char *name)
 			    "#pid", "", "#uid", "", "#open", "", "#age", "",
 			    "#restarts", n[3], "said", errlog_last(b), NULL);
 		TAILQ_FOREACH (c, &b->children, entry) {
-			snprintf(n[0], sizeof(n[0]), "%u", c->pid);
-			snprintf(n[1], sizeof(n[1]), "%u", c->uid);
+			/* None yet: what was before it is ending. */
+			*n[0] = *n[1] = '\0';
+			if (c->pid != 0) {
+				snprintf(n[0], sizeof(n[0]), "%u", c->pid);
+				snprintf(n[1], sizeof(n[1]), "%u", c->uid);
+			}
 			snprintf(n[2], sizeof(n[2]), "%u", c->npending);
 			snprintf(n[4], sizeof(n[4]), "%llu",
 			    (unsigned long long)(mono_msec() - c->begun) /

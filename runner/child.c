@@ -419,8 +419,10 @@ child_gone(struct child *c, const char *text)
 		b->shared = NULL;
 	if (c->state != CHILD_ENDING)
 		(void)strlcpy(b->why, text, sizeof(b->why));
-	if (!c->dismissed && !b->stopped)
+	if (!c->dismissed && !b->stopped) {
 		b->wanted = 1;
+		b->crashes++;
+	}
 	if (!c->dismissed && !b->stopped &&
 	    (c->revision == NULL || now - c->begun < LIFE_SHORT)) {
 		b->backoff = b->backoff == 0 ? BACKOFF_MIN : b->backoff * 2;

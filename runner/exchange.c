@@ -12,14 +12,16 @@
 #include "rpc.h"
 #include "runner.h"
 
-#define HASH        1024
-#define PENDING_MAX 4096 /* calls that a child has not answered */
+#define HASH          1024
+#define PENDING_MAX   4096 /* calls that a child has not answered */
+#define WAITING_BYTES (32 * 1024 * 1024) /* of calls until it is up */
 
 static struct exchange *exchange_new(
     struct peer *, uint32_t, struct session *, struct child *);
 static struct exchange *exchange_find(struct peer *, uint32_t);
 static void exchange_put(struct exchange *, struct exchanges *);
 static void exchange_free(struct exchange *);
+static char *exchange_body(struct exchange *, size_t *);
 static void exchange_leave(struct exchange *);
 static void exchange_owe(struct exchange *, enum n_end, const char *);
 static int refuse(struct peer *, uint32_t, enum n_end, const char *);
@@ -71,17 +73,34 @@ exchange_put(struct exchange *x, struct exchanges *list)
 static void
 exchange_leave(struct exchange *x)
 {
+	size_t len;
+	char *body;
+
 	if (x->list != NULL)
 		TAILQ_REMOVE(x->list, x, entry);
 	if (x->child != NULL && x->n != 0)
 		x->child->npending--;
+	if (x->body != NULL) {
+		body = exchange_body(x, &len);
+		freezero(body, len);
+	}
 	x->list = NULL;
 	x->child = NULL;
 	x->session = NULL;
 	x->n = 0;
-	if (x->body != NULL)
-		freezero(x->body, x->bodylen);
+}
+
+/* What it would have said goes to the caller. */
+static char *
+exchange_body(struct exchange *x, size_t *len)
+{
+	char *body = x->body;
+
+	*len = x->bodylen;
+	x->child->nwaiting--;
+	x->child->waitlen -= x->bodylen;
 	x->body = NULL;
+	return body;
 }
 
 static void
@@ -153,12 +172,20 @@ exchange_send(struct peer *p, uint32_t id, const struct n_send *m,
 		(void)post(x, body, len);
 		return;
 	}
+	if (c->nwaiting >= PENDING_MAX ||
+	    (c->nwaiting > 0 && c->waitlen + len > WAITING_BYTES)) {
+		exchange_done(x, N_END_BUSY,
+		    "is starting, and too many calls wait for it");
+		return;
+	}
 	if ((x->body = malloc(len + 1)) == NULL) {
 		exchange_done(x, N_END_BUSY, "can not be asked: out of memory");
 		return;
 	}
 	memcpy(x->body, body, len);
 	x->bodylen = len;
+	c->nwaiting++;
+	c->waitlen += len;
 	exchange_put(x, &c->waiting);
 }
 
@@ -206,9 +233,7 @@ exchanges_go(struct child *c)
 	while ((x = TAILQ_FIRST(&c->waiting)) != NULL && c->state == CHILD_UP) {
 		TAILQ_REMOVE(&c->waiting, x, entry);
 		x->list = NULL;
-		body = x->body;
-		len = x->bodylen;
-		x->body = NULL;
+		body = exchange_body(x, &len);
 		(void)post(x, body, len);
 		freezero(body, len);
 	}

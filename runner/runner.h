@@ -56,7 +56,7 @@ struct sbackend {
 	struct child *shared; /* the one of INSTANCE_SHARED, or NULL */
 	int stopped; /* by mcpgwctl */
 	int wanted; /* a shared one is started though nobody asks for it */
-	uint64_t starts, garbage;
+	uint64_t starts, crashes, garbage;
 	uint64_t backoff, not_before; /* ms */
 	char why[256]; /* how the last one ended */
 	struct errlog log;
@@ -124,6 +124,7 @@ struct child {
 	struct exchanges pending[PENDING]; /* by that number */
 	unsigned int npending;
 	struct exchanges waiting; /* until it is up */
+	size_t nwaiting, waitlen; /* of these, and bytes of what they say */
 	struct asks asks;
 	unsigned int nasks;
 	char *revision, *result; /* of initialize */

@@ -321,9 +321,11 @@ async function meanwhile(gw, mode) {
 		await say(mcp, 'plain_deaf');
 		await ends('restart');
 		const late = mcp.tool('plain_pid');
-		await until('it to wait', async () => JSON.parse((await gw.ctl(
-		    '-j', 'show', 'children', 'plain')).out)
-		    .some((c) => c.state === 'due'), 1500, 20);
+		const due = await until('it to wait', async () => JSON.parse(
+		    (await gw.ctl('-j', 'show', 'children', 'plain')).out)
+		    .find((c) => c.state === 'due'), 1500, 20);
+		same([due.pid, due.uid, due.kib, due.cpu].filter((x) => x),
+		    [], 'figures of what has not begun');
 		await ends('stop');
 		const r = await late;
 		ok(r.isError && /has been stopped with mcpgwctl/

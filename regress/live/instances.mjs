@@ -195,6 +195,9 @@ async function single(gw) {
 	const c = await open(gw, 'single');
 	// Its nanny ends after it.
 	await until('room at once', () => pidOf(c), 1500, 20);
+	const [row] = JSON.parse((await gw.ctl('-j', 'show', 'children',
+	    'single')).out);
+	same(row.restarts, 0, 'a child per session is no restart');
 }
 
 // A child does not say which call makes it ask: the question goes with the
