@@ -359,6 +359,9 @@ sandbox_master(void)
 
 	limits(0, 0);
 	no_new_privs();
+	/* What a nanny that is killed leaves behind is ours to end. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1)
+		log_warn("PR_SET_CHILD_SUBREAPER");
 	/* It opens the config again at each reload, and execs. */
 	enter(t, NELEM(t), RET_ALLOW, "deny-list", 0);
 }

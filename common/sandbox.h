@@ -10,7 +10,8 @@
  * Fatal if seccomp can not be had; Landlock is best effort. On OpenBSD these
  * are pledge and unveil.
  */
-/* A deny-list, since it must exec: its children inherit it and no_new_privs. */
+/* A deny-list, since it must exec: its children inherit it and no_new_privs.
+ * Whoever loses its parent below it becomes its child. */
 void sandbox_master(void);
 void sandbox_worker(void);
 void sandbox_keeper(void);

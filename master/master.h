@@ -113,6 +113,8 @@ void proc_later(struct proc *);
 void proc_end(struct proc *);
 /* SIGKILL; the rest happens when it is reaped. */
 void proc_kill(struct proc *, const char *why);
+/* Whether it is one of them. */
+int proc_is(pid_t);
 /* M_DRAIN: accept no more and end once nothing is left, in that time at last;
  * streams: GET streams end now. */
 void proc_drain(struct proc *, uint32_t seconds, int streams);
@@ -218,6 +220,9 @@ struct conf *reload_read(char **err);
 pid_t tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms);
 /* Kills all that a nanny has below it, but not nanny. */
 void tree_end(pid_t nanny);
+/* Kills those of our children that are not ours, and all below them: nannies
+ * that were killed have left them. */
+void tree_orphans(int (*ours)(pid_t));
 /* Does it live, and is it certainly none of ours? */
 int tree_foreign(pid_t pid);
 

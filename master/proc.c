@@ -480,6 +480,17 @@ reaped(struct proc *p, int status)
 		(WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 127));
 }
 
+int
+proc_is(pid_t pid)
+{
+	const struct proc *p;
+
+	TAILQ_FOREACH (p, &procs, entry)
+		if (p->pid == pid)
+			return 1;
+	return 0;
+}
+
 static void
 on_chld(evutil_socket_t fd, short what, void *arg)
 {

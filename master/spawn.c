@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +54,7 @@ static void warn_once(const struct conf_be *);
 static void end_soft(const struct kid *);
 static void end_hard(struct kid *);
 static void on_hard(evutil_socket_t, short, void *);
+static int is_ours(pid_t);
 static void forget(struct kid *);
 static void drop(struct kid *);
 static void on_left(evutil_socket_t, short, void *);
@@ -383,6 +385,17 @@ spawn_kill(struct peer *p, uint32_t id, void *msg, int fd)
 	}
 }
 
+static int
+is_ours(pid_t pid)
+{
+	const struct kid *k;
+
+	LIST_FOREACH (k, &kids, entry)
+		if (k->pid == pid)
+			return 1;
+	return proc_is(pid);
+}
+
 void
 spawn_reaped(pid_t pid, int status)
 {
@@ -395,6 +408,9 @@ spawn_reaped(pid_t pid, int status)
 		return;
 	tell_exit(k->child, status, "");
 	k->pid = 0;
+	/* Nanny ends with the signal of its child, or was killed itself. */
+	if (WIFSIGNALED(status))
+		tree_orphans(is_ours);
 	if (k->timer != NULL)
 		event_free(k->timer);
 	k->timer = NULL;

@@ -199,6 +199,28 @@ tree_end(pid_t nanny)
 	}
 }
 
+void
+tree_orphans(int (*ours)(pid_t))
+{
+	unsigned int round, n = 1;
+	const struct usage *u;
+	size_t i, k;
+
+	for (round = 0; n > 0 && round < ROUNDS; round++) {
+		look();
+		for (i = n = 0; i < nall; i++) {
+			u = &all[i];
+			if (u->parent != getpid() || u->state == 'Z' ||
+			    u->state == 'X' || ours(u->pid))
+				continue;
+			for (k = 0; k < nall; k++)
+				if (below(all[k].pid, u->pid) == 1)
+					(void)end_one(&all[k]);
+			n += end_one(u) == 0;
+		}
+	}
+}
+
 int
 tree_foreign(pid_t pid)
 {

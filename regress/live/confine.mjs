@@ -4,8 +4,8 @@
 import { chmodSync, chownSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { freePort, later, ok, root, run, running, same, test, until } from
-    './lib/harness.mjs';
+import { descendants, freePort, later, ok, root, run, running, same, test,
+    until } from './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { bin, live, node, npm, top } from './lib/paths.mjs';
@@ -143,6 +143,27 @@ async function groups(gw, mcp) {
 	return ours;
 }
 
+// Without such groups what a killed nanny leaves comes to master, who ends it.
+async function bereft(gw, mcp) {
+	await test('ARG-6 what a killed nanny leaves is ended', async () => {
+		const was = Number(await say(mcp, 'any_pid'));
+		const nanny = gw.processes().find((p) => p.args[0] === 'nanny' &&
+		    descendants(p.pid).some((d) => d.pid === was)).pid;
+		const tree = () => descendants(nanny).map((p) => p.pid);
+		const alone = tree().length;
+		await say(mcp, 'any_daemon');
+		await until('its daemons', () => tree().length >= alone + 3);
+		const left = tree();
+		process.kill(nanny, 'SIGKILL');
+		await until('all of its tree to go', () =>
+		    !left.some(running), 5000);
+		await until('another child', async () => {
+			const r = await mcp.tool('any_pid');
+			return !r.isError && Number(r.content[0].text) !== was;
+		}, 15_000, 100);
+	});
+}
+
 // Neither the messages between processes nor a client can name a program.
 async function literal(mcp, mode) {
 	await test(`ARG-3 nothing is put into arguments (${mode})`, async () => {
@@ -222,7 +243,8 @@ run('confine', async () => {
 		if (mode === 'root') {
 			await processes(mcp);
 			left = await groups(gw, mcp);
-		}
+		} else
+			await bereft(gw, mcp);
 		await test(`nothing is left after SIGTERM (${mode})`,
 		    async () => {
 			await gw.stop();
