@@ -264,6 +264,7 @@ call_refused(struct call *c, int status)
 	struct refusal f;
 	char text[512], stale[sizeof(c->session)];
 	uint64_t wid, id;
+	int own;
 
 	refusal_read(&f, c->up, status);
 	c->up = NULL;
@@ -272,10 +273,13 @@ call_refused(struct call *c, int status)
 		call_lost(c);
 		return;
 	}
+	own = f.whole && splice_readid(&f.rpc.id, &wid, &id) == 0 &&
+	      wid == worker.id && id == c->id;
 	/* A session that it has forgotten: once, a new one. Where a part of the
-	 * answer has come the call has run, or runs. */
-	if (refusal_session(&f) && *c->session != '\0' && !c->retried &&
-	    c->again == NULL) {
+	 * answer has come the call has run, or runs. Words in an error that is
+	 * the answer are of the tool's sessions. */
+	if (refusal_session(&f) && (status == 404 || !own) &&
+	    *c->session != '\0' && !c->retried && c->again == NULL) {
 		c->retried = 1;
 		c->sent = 0;
 		strlcpy(stale, c->session, sizeof(stale));
@@ -283,8 +287,7 @@ call_refused(struct call *c, int status)
 		return;
 	}
 	refusal_say(&f, text, sizeof(text));
-	if (f.whole && splice_readid(&f.rpc.id, &wid, &id) == 0 &&
-	    wid == worker.id && id == c->id) {
+	if (own) {
 		call_failed(c, text);
 		(void)call_answer(c, &f.rpc);
 		call_finish(c);
