@@ -423,6 +423,7 @@ DEF(k_soft);
 static const struct wire_field f_k_resume[] = {
     {U64(worker)},
     {FIXED(nonce)},
+    {FIXED(gid)},
     {U64(stream)},
     {U64(seq)},
 };

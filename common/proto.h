@@ -458,6 +458,7 @@ struct k_soft {
 struct k_resume {
 	uint64_t worker; /* whose stream */
 	uint8_t nonce[ID_LEN];
+	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	uint64_t stream;
 	uint64_t seq; /* last event seen */
 };

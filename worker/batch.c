@@ -24,6 +24,7 @@ struct batch {
 	struct evlog *log; /* the stream, once there is one */
 	char *buf; /* what the parts stand in */
 	uint8_t nonce[ID_LEN];
+	uint8_t gid[ID_LEN];
 	char revision[16];
 	TAILQ_HEAD(parts, request) fresh, open; /* not handled yet; being so */
 	STAILQ_HEAD(, answer) answers; /* not sent yet */
@@ -31,7 +32,8 @@ struct batch {
 	int sending; /* batch_send is on the stack */
 };
 
-static struct batch *batch_new(struct request *, const struct session *);
+static struct batch *batch_new(
+    struct request *, const struct proof *, const struct session *);
 static struct request *batch_part(struct batch *, const struct json_span *);
 static void batch_drop(struct parts *);
 static void batch_free(struct batch *);
@@ -58,7 +60,8 @@ batch_is(const struct request *rq)
 
 /* The request's bytes become the batch's: they may outlive the request. */
 static struct batch *
-batch_new(struct request *rq, const struct session *s)
+batch_new(
+    struct request *rq, const struct proof *proof, const struct session *s)
 {
 	struct batch *b;
 
@@ -68,6 +71,8 @@ batch_new(struct request *rq, const struct session *s)
 	TAILQ_INIT(&b->open);
 	STAILQ_INIT(&b->answers);
 	memcpy(b->nonce, s->nonce, ID_LEN);
+	if (proof != NULL)
+		memcpy(b->gid, proof->gid, ID_LEN);
 	strlcpy(b->revision, s->revision, sizeof(b->revision));
 	b->rq = rq;
 	b->buf = rq->buf;
@@ -120,7 +125,7 @@ batch_begin(struct request *rq, const struct proof *proof,
 				  : "batches are not taken");
 		return;
 	}
-	if ((b = batch_new(rq, s)) == NULL) {
+	if ((b = batch_new(rq, proof, s)) == NULL) {
 		reply_unavailable(rq, 1);
 		return;
 	}
@@ -180,7 +185,7 @@ batch_stream(struct request *part)
 
 	if (b->log != NULL)
 		return 0;
-	b->log = evlog_new(b->nonce, b->revision, &log_ops, b);
+	b->log = evlog_new(b->nonce, b->gid, b->revision, &log_ops, b);
 	if (b->log == NULL)
 		return -1;
 	b->rq = NULL;

@@ -30,6 +30,7 @@ struct evlog {
 	TAILQ_ENTRY(evlog) entry;
 	uint64_t id;
 	uint8_t nonce[ID_LEN];
+	uint8_t gid[ID_LEN];
 	int primed;
 	uint64_t seq; /* of the last event */
 	TAILQ_HEAD(, event_line) events;
@@ -46,7 +47,8 @@ struct evlog {
 static int evlog_keep(struct evlog *, const char *, size_t);
 static int evlog_flush(struct evlog *);
 static void evlog_done(struct evlog *);
-static struct evlog *evlog_find(const uint8_t *, uint64_t, uint64_t);
+static struct evlog *evlog_find(
+    const uint8_t *, const uint8_t *, uint64_t, uint64_t);
 static void evlog_drop(struct evlog *);
 static void evlog_free(struct evlog *);
 static void evlog_rq_gone(struct request *);
@@ -58,8 +60,8 @@ static TAILQ_HEAD(, evlog) logs = TAILQ_HEAD_INITIALIZER(logs);
 static uint64_t next_id;
 
 struct evlog *
-evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
-    const struct evlog_ops *ops, void *arg)
+evlog_new(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    const char *revision, const struct evlog_ops *ops, void *arg)
 {
 	struct evlog *l;
 
@@ -67,6 +69,7 @@ evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
 		return NULL;
 	l->id = ++next_id;
 	memcpy(l->nonce, nonce, ID_LEN);
+	memcpy(l->gid, gid, ID_LEN);
 	l->primed = strcmp(revision, PRIMED) >= 0;
 	l->ops = ops;
 	l->arg = arg;
@@ -308,20 +311,23 @@ evlog_readid(
 
 /* Of one that was discarded only what the client lacks is worth to come for. */
 static struct evlog *
-evlog_find(const uint8_t *nonce, uint64_t stream, uint64_t seq)
+evlog_find(
+    const uint8_t *nonce, const uint8_t *gid, uint64_t stream, uint64_t seq)
 {
 	struct evlog *l;
 
 	TAILQ_FOREACH (l, &logs, entry)
-		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0)
+		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0 &&
+		    memcmp(l->gid, gid, ID_LEN) == 0)
 			return l->brief && l->seq <= seq ? NULL : l;
 	return NULL;
 }
 
 int
-evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq)
+evlog_exists(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    uint64_t stream, uint64_t seq)
 {
-	return evlog_find(nonce, stream, seq) != NULL;
+	return evlog_find(nonce, gid, stream, seq) != NULL;
 }
 
 /*
@@ -329,15 +335,15 @@ evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq)
  * has left the old, whether the network has said so or not.
  */
 int
-evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
-    struct request *rq)
+evlog_resume(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    uint64_t stream, uint64_t seq, struct request *rq)
 {
 	const struct event_line *first;
 	struct request *old;
 	struct evlog *l;
 	int lost;
 
-	if ((l = evlog_find(nonce, stream, seq)) == NULL)
+	if ((l = evlog_find(nonce, gid, stream, seq)) == NULL)
 		return -1;
 	if ((old = l->rq) != NULL) {
 		l->rq = NULL;

@@ -24,9 +24,11 @@ struct evlog_ops {
 	void (*missed)(void *); /* an event went that nobody has been sent */
 };
 
-/* A new stream of a session; NULL when memory is out. */
-struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const char *revision,
-    const struct evlog_ops *, void *arg);
+/* A new stream of a session, for whoever has this grant (zeros: no sign-in), who
+ * alone can resume it: the end of a grant ends what is sent by it. NULL when
+ * memory is out. */
+struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    const char *revision, const struct evlog_ops *, void *arg);
 uint64_t evlog_id(const struct evlog *);
 /* The request becomes the stream (reply_stream); with a priming event where
  * the revision has one. */
@@ -52,11 +54,12 @@ void evlog_discard(struct evlog *);
 int evlog_readid(
     const struct span *, uint64_t *worker, uint64_t *stream, uint64_t *seq);
 /* The client comes back on rq: replays what followed seq and goes on. -1 (rq
- * untouched): no such stream of this session. */
-int evlog_resume(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq,
-    struct request *rq);
+ * untouched): no such stream of this session and grant. */
+int evlog_resume(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    uint64_t stream, uint64_t seq, struct request *rq);
 /* Whether evlog_resume() would find it. */
-int evlog_exists(const uint8_t nonce[ID_LEN], uint64_t stream, uint64_t seq);
+int evlog_exists(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+    uint64_t stream, uint64_t seq);
 /* Drops the logs of a session, and ends its streams. */
 void evlog_forget(const uint8_t nonce[ID_LEN]);
 void evlog_tick(void);

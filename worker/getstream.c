@@ -83,16 +83,18 @@ void
 getstream_begin(
     struct request *rq, const struct proof *proof, const struct session *s)
 {
+	static const uint8_t nobody[ID_LEN];
 	const struct span *last = http_get(&rq->head, HDR_LAST_EVENT_ID);
 	struct getstream *g;
 	uint64_t wid, stream, seq;
+	const uint8_t *gid = proof != NULL ? proof->gid : nobody;
 
 	if (last != NULL && evlog_readid(last, &wid, &stream, &seq) == 0) {
 		if (wid == worker.id) {
-			if (evlog_resume(s->nonce, stream, seq, rq) == 0)
+			if (evlog_resume(s->nonce, gid, stream, seq, rq) == 0)
 				return;
-		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, wid,
-					       stream, seq) == 0)
+		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, gid,
+					       wid, stream, seq) == 0)
 			return;
 	}
 	/* One that is there already makes room. */
@@ -107,15 +109,16 @@ getstream_begin(
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL ||
 	    (g->subject = strdup(s->subject)) == NULL ||
-	    (g->log = evlog_new(s->nonce, s->revision, &log_ops, g)) == NULL) {
+	    (g->log = evlog_new(s->nonce, gid, s->revision, &log_ops, g)) ==
+		NULL) {
 		if (g != NULL)
 			free(g->subject);
 		free(g);
 		reply_unavailable(rq, 1);
 		return;
 	}
-	if ((g->has_gid = proof != NULL))
-		memcpy(g->gid, proof->gid, ID_LEN);
+	g->has_gid = proof != NULL;
+	memcpy(g->gid, gid, ID_LEN);
 	memcpy(g->nonce, s->nonce, ID_LEN);
 	g->class = s->class;
 	g->project = project_of(s->revision);

@@ -34,8 +34,8 @@ static TAILQ_HEAD(, resume) resumes = TAILQ_HEAD_INITIALIZER(resumes);
 static uint32_t next_id;
 
 int
-resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN], uint64_t wid,
-    uint64_t stream, uint64_t seq)
+resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
+    const uint8_t gid[ID_LEN], uint64_t wid, uint64_t stream, uint64_t seq)
 {
 	struct k_resume m;
 	struct resume *r;
@@ -47,6 +47,7 @@ resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN], uint64_t wid,
 	r->s.fd = -1;
 	m.worker = wid;
 	memcpy(m.nonce, nonce, ID_LEN);
+	memcpy(m.gid, gid, ID_LEN);
 	m.stream = stream;
 	m.seq = seq;
 	if (keeperc_resume(r->id, &m) == -1) {
@@ -162,12 +163,12 @@ resume_serve(const struct k_resume *m, int fd)
 
 	if (rq == NULL)
 		return;
-	if (!evlog_exists(m->nonce, m->stream, m->seq)) {
+	if (!evlog_exists(m->nonce, m->gid, m->stream, m->seq)) {
 		reply_end(rq);
 		return;
 	}
 	(void)reply_chunk(rq, ":\n\n", 3);
-	(void)evlog_resume(m->nonce, m->stream, m->seq, rq);
+	(void)evlog_resume(m->nonce, m->gid, m->stream, m->seq, rq);
 }
 
 void

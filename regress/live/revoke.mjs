@@ -1,10 +1,12 @@
 // Must be true 5: a revocation is in force on all workers when its call
 // returns.
 import http from 'node:http';
-import { ok, run, same, test } from './lib/harness.mjs';
+import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Client } from './lib/oauth.mjs';
 import { request } from './lib/mcp.mjs';
+import { Pins } from './lib/pin.mjs';
+import { Peer } from './lib/sse.mjs';
 
 const GRANTS = 20;
 const TRIES = 1000;
@@ -72,6 +74,38 @@ async function one(gw, how, total) {
 	    `refresh: ${r.status} ${r.body.error}`);
 }
 
+// A client with two grants, which comes back to its stream with the other: what
+// it reads then ends with that one. On either worker.
+async function streams(gw) {
+	const pins = new Pins(gw.base);
+	for (const worker of await pins.two()) {
+		const c = await Client.signIn(gw);
+		const first = c.tokens;
+		const other = (await c.redeem(await c.code(gw.password))).body;
+		const peer = await new Peer(gw.url, pins,
+		    { token: first.access_token }).open();
+		const old = await peer.get({ worker });
+		await until('an event id', () => old.last !== undefined);
+		old.close();
+		peer.token = other.access_token;
+		for (const at of await pins.two()) {
+			const s = await peer.get({ worker: at, last: old.last });
+			same([s.status, s.stream], [200, true], 'resumed');
+			// Which is the newest is what the keeper hears last.
+			await sleep(300);
+			s.close();
+		}
+		const s = await peer.get({ worker, last: old.last });
+		await sleep(300);
+		same(s.ended, undefined, 'the newest stream');
+		same(await c.revoke(first.refresh_token), 200, 'revoke the first');
+		await sleep(300);
+		same(s.ended, undefined, 'the stream of the other');
+		same(await c.revoke(other.refresh_token), 200, 'revoke the other');
+		await until('its end', () => s.ended !== undefined, 2000);
+	}
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -97,6 +131,8 @@ run('revoke', async () => {
 			    401, 'status');
 		same(seen.size, 2, 'workers seen');
 	});
+	await test('a stream goes with the grant by which it is read', () =>
+	    streams(gw));
 	await test('MBT-5 20,000 tries in all', async () =>
 	    ok(total.n >= 20_000, `${total.n}`));
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);

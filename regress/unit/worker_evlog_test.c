@@ -17,6 +17,7 @@ static void on_drained(void *);
 
 static const struct evlog_ops ops = {on_gone, on_drained, NULL, NULL};
 static const uint8_t mine[ID_LEN] = {1}, other[ID_LEN] = {2};
+static const uint8_t grant[ID_LEN] = {3}, later[ID_LEN] = {4};
 static struct request rq[3];
 static size_t backlog[3], chunks[3];
 static int ended[3], drained;
@@ -70,7 +71,7 @@ on_drained(void *arg)
 static struct evlog *
 begun(const uint8_t *nonce)
 {
-	struct evlog *l = evlog_new(nonce, "2025-11-25", &ops, NULL);
+	struct evlog *l = evlog_new(nonce, grant, "2025-11-25", &ops, NULL);
 
 	CHECK(l != NULL);
 	return l;
@@ -89,11 +90,14 @@ test_wakes(void)
 	CHECK(chunks[0] == 1 && drained == 0);
 	/* It does not fit in either: the connection tells when it does. */
 	backlog[1] = 1024 * 1024;
-	CHECK(evlog_resume(mine, id, 1, &rq[1]) == 0);
+	CHECK(evlog_resume(mine, grant, id, 1, &rq[1]) == 0);
 	CHECK(ended[0] == 1 && chunks[1] == 0 && drained == 0);
-	CHECK(evlog_resume(mine, id, 1, &rq[2]) == 0);
+	CHECK(evlog_resume(mine, grant, id, 1, &rq[2]) == 0);
 	CHECK(ended[1] == 1 && chunks[2] == 1 && drained == 1);
-	CHECK(evlog_resume(other, id, 1, &rq[0]) == -1);
+	CHECK(evlog_resume(other, grant, id, 1, &rq[0]) == -1);
+	/* Nor by a grant of the same client that is another. */
+	CHECK(evlog_resume(mine, later, id, 1, &rq[0]) == -1);
+	CHECK(!evlog_exists(mine, later, id, 1));
 	evlog_end(l);
 	CHECK(ended[2] == 1);
 }
@@ -108,11 +112,11 @@ test_discarded(void)
 	CHECK(evlog_send(l, "{}", 2) == -1);
 	CHECK(evlog_send(l, "{}", 2) == -1);
 	evlog_discard(l);
-	CHECK(evlog_exists(mine, id, 1));
-	CHECK(!evlog_exists(mine, id, 2));
-	CHECK(evlog_resume(mine, id, 2, &rq[0]) == -1);
+	CHECK(evlog_exists(mine, grant, id, 1));
+	CHECK(!evlog_exists(mine, grant, id, 2));
+	CHECK(evlog_resume(mine, grant, id, 2, &rq[0]) == -1);
 	evlog_tick();
-	CHECK(!evlog_exists(mine, id, 1));
+	CHECK(!evlog_exists(mine, grant, id, 1));
 }
 
 /* What others do with streams that live takes nothing from who is away; of
@@ -133,16 +137,16 @@ test_bound(void)
 		(void)evlog_send(live[i], large, sizeof(large));
 	}
 	evlog_tick();
-	CHECK(evlog_exists(mine, first, 0));
+	CHECK(evlog_exists(mine, grant, first, 0));
 	for (i = 0; i < sizeof(live) / sizeof(live[0]); i++) {
 		id = evlog_id(live[i]);
 		evlog_end(live[i]);
 	}
 	evlog_tick();
-	CHECK(!evlog_exists(mine, first, 0));
-	CHECK(evlog_exists(other, id, 0));
+	CHECK(!evlog_exists(mine, grant, first, 0));
+	CHECK(evlog_exists(other, grant, id, 0));
 	evlog_forget(other);
-	CHECK(!evlog_exists(other, id, 0));
+	CHECK(!evlog_exists(other, grant, id, 0));
 }
 
 int
