@@ -138,7 +138,8 @@ enum imsg_type {
 	N_OPENED, /* struct n_opened */
 	N_SEND, /* struct n_send -> N_MESSAGE* N_DONE */
 	N_SEND_FD, /* struct n_send, its body in the descriptor */
-	N_CANCEL, /* - : nobody wants id any more; a child is told */
+	N_CANCEL, /* - : nobody wants id, a session or an exchange, any more;
+		     a child is told */
 	N_MESSAGE, /* struct n_message: one JSON-RPC message for exchange id */
 	N_MESSAGE_FD, /* the same, its body in the descriptor */
 	N_DONE, /* struct n_done: exchange id is over */

@@ -31,6 +31,7 @@ static const struct wire_field f_conf_backend[] = {
     {STR(cert, PEM_MAX)},
     {SECRET(key, KEY_MAX)},
     {U8(stdio)},
+    {U32(opening)},
 };
 #undef S
 DEF(conf_backend);

@@ -38,6 +38,8 @@ struct conf_backend {
 	char *cert; /* PEM, what we show; empty: nothing */
 	char *key; /* PEM */
 	uint8_t stdio; /* INSTANCE_*; 0: it is reached by url */
+	uint32_t
+	    opening; /* s until it has opened a session, or has failed to */
 };
 
 #define INSTANCE_SHARED    1 /* one child for everybody */

@@ -16,14 +16,16 @@
 #include "load.h"
 #include "log.h"
 
-#define MINUTE     60u
-#define DAY        86400u
-#define ARGS_MAX   64
-#define ENV_MAX    100
-#define GROUPS_MAX 64
-#define MEMORY_MIN (16ull << 20)
-#define MEMORY_MAX (64ull << 30)
-#define GIB        (1ull << 30)
+#define OPENING_TIME  14 /* s; of a backend with a url */
+#define OPENING_SLACK 2 /* s, for runner to say that it has failed */
+#define MINUTE        60u
+#define DAY           86400u
+#define ARGS_MAX      64
+#define ENV_MAX       100
+#define GROUPS_MAX    64
+#define MEMORY_MIN    (16ull << 20)
+#define MEMORY_MAX    (64ull << 30)
+#define GIB           (1ull << 30)
 
 /* What the messages carry, so that what loads is also what can be printed and
  * read back after $STATE has been put in. */
@@ -556,8 +558,11 @@ child_finish(struct conf *c, struct conf_be *be)
 	struct kv *kv;
 	uint32_t i;
 
+	be->b.opening = OPENING_TIME;
 	if (be->b.stdio == 0)
 		return;
+	/* The one before it may have to end first. */
+	be->b.opening = h->s.start_timeout + h->s.stop_timeout + OPENING_SLACK;
 	xasprintf(&h->x.state, "%s-backends/%s", c->state, be->b.name);
 	xasprintf(&h->x.tmp, "%s/tmp", h->x.state);
 	if (h->x.cwd == NULL)

@@ -330,6 +330,7 @@ static void
 on_cancel(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)msg, (void)fd;
+	session_cancel(p, id);
 	exchange_cancel(p, id);
 }
 

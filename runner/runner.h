@@ -196,6 +196,8 @@ struct session {
 void session_open(struct peer *, uint32_t id, const struct n_open *);
 struct session *session_find(const char *id);
 void session_end(struct session *);
+/* Nobody waits for that one any more; nothing happens when it is answered. */
+void session_cancel(struct peer *, uint32_t id);
 /* The child is up, or never will be: openers are answered. */
 void session_opened(struct child *, const char *why);
 /* All sessions of a child that is gone. */

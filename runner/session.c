@@ -166,6 +166,19 @@ session_opened(struct child *c, const char *why)
 }
 
 void
+session_cancel(struct peer *p, uint32_t id)
+{
+	struct opener *o;
+
+	TAILQ_FOREACH (o, &openers, entry)
+		if (o->peer == p && o->id == id) {
+			TAILQ_REMOVE(&openers, o, entry);
+			free(o);
+			return;
+		}
+}
+
+void
 sessions_gone(struct peer *p)
 {
 	struct opener *o, *next;

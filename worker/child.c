@@ -188,6 +188,8 @@ stdio_open(struct backend *b, uint8_t class, const uint8_t *nonce,
 void
 stdio_open_cancel(struct stdio_open *o)
 {
+	if (o->id != 0 && runner != NULL)
+		(void)peer_send(runner, N_CANCEL, o->id, NULL, NULL, -1);
 	TAILQ_REMOVE(&opens, o, entry);
 	free(o);
 }

@@ -58,7 +58,7 @@ handshake_start(struct backend *b, uint8_t class, const uint8_t *nonce,
     const char *subject, void (*cb)(void *, const struct handshake_result *),
     void *arg)
 {
-	struct timeval tv = {HANDSHAKE_TIME / 1000, 0};
+	struct timeval tv = {b->conf.opening, 0};
 	struct handshake *h;
 
 	if ((h = calloc(1, sizeof(*h))) == NULL)

@@ -16,11 +16,11 @@ struct handshake_result {
 	size_t resultlen;
 };
 
-#define HANDSHAKE_TIME 14000 /* ms; less than the life of a lease */
-
-/* class: DECLARE_* bits to declare. nonce, subject: of the client's session and
- * who it is (stdio children may be one's own); NULL: nobody's. cb is called once, never from inside; the
- * result's strings are valid for the call. NULL when memory is out. */
+/* Takes conf.opening at most, which is less than the life of a lease.
+ * class: DECLARE_* bits to declare. nonce, subject: of the client's session and
+ * who it is (stdio children may be one's own); NULL: nobody's. cb is called
+ * once, never from inside; the result's strings are valid for the call. NULL
+ * when memory is out. */
 struct handshake *handshake_start(struct backend *, uint8_t class,
     const uint8_t *nonce, const char *subject,
     void (*cb)(void *, const struct handshake_result *), void *arg);

@@ -38,6 +38,8 @@ void shelf_lists(uint32_t backend);
 uint64_t shelf_version(void);
 /* The backend, and has it this capability (CAP_*) for clients of any class? */
 struct backend *shelf_backend(uint32_t id, uint32_t cap);
+/* ms in which a session with that backend has been opened, or has not. */
+uint64_t shelf_opening(uint32_t id);
 /* Clients of this class have come. */
 void shelf_class(uint8_t class);
 void shelf_tick(void);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compat.h"
+#include "keeper.h"
 #include "lease.h"
 #include "log.h"
 #include "oldsse.h"
@@ -14,7 +15,7 @@
 
 #define BUCKETS     4096
 #define MAX_ENTRIES 65536
-#define LEASE_TIME  15000 /* ms */
+#define LEASE_SLACK 1000 /* ms beyond what opening a session takes */
 #define IDLE_TIME   (1800 * 1000) /* ms */
 
 struct waiter {
@@ -94,7 +95,7 @@ lease_grant(struct lease *l, struct peer *p, uint32_t id)
 	m.leased = 1;
 	soft_fill(l->nonce, l->backend, &m);
 	l->holder = p;
-	l->deadline = mono_msec() + LEASE_TIME;
+	l->deadline = mono_msec() + shelf_opening(l->backend) + LEASE_SLACK;
 	(void)peer_send(p, K_SESSION, id, &def_k_session, &m, -1);
 	free(m.uris.v);
 }

@@ -485,6 +485,14 @@ shelf_backend(uint32_t id, uint32_t cap)
 	return NULL;
 }
 
+uint64_t
+shelf_opening(uint32_t id)
+{
+	const struct shelf *s = shelf_find(id);
+
+	return s == NULL ? 0 : s->b->conf.opening * 1000ull;
+}
+
 /* A class as each backend would see it, after what may be declared to it. */
 void
 shelf_class(uint8_t class)

@@ -2,7 +2,7 @@
 // and mcp-proxy.
 import { chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
-import { Child, descendants, freePort, ok, root, run, running, same, test,
+import { Child, descendants, freePort, full, ok, root, run, running, same, test,
     tmp, until } from './lib/harness.mjs';
 import { Client } from './lib/oauth.mjs';
 import { Mcp } from './lib/mcp.mjs';
@@ -119,6 +119,19 @@ async function open() {
 	await ends(child);
 }
 
+// start_timeout holds, and not what a backend with a url may take.
+async function late() {
+	const p = await place();
+	const child = launch(p, ['--no-auth', '-S', fixture],
+	    { env: { LATE: '16000' } });
+	await banner(child, p.port);
+	const mcp = await new Mcp(`http://localhost:${p.port}/mcp`).open();
+	await until('its tools', async () =>
+	    (await mcp.list('tools/list', 'tools')).length > 0, 25_000, 500);
+	ok(Number(await say(mcp, 'pid')) > 0, 'a call');
+	await ends(child);
+}
+
 async function refused(what, args, status, says, opts) {
 	const p = await place();
 	const child = launch(p, args, opts);
@@ -134,6 +147,9 @@ run('single', async () => {
 	await test('SINGLE a server behind a password', signedIn,
 	    { timeout: 90_000 });
 	await test('SINGLE a server for this machine', open, { timeout: 60_000 });
+	if (full)
+		await test('SINGLE a server that takes 16 s to begin', late,
+		    { timeout: 90_000 });
 	await test('SINGLE what can not be served is said in one line',
 	    async () => {
 		await refused('quote', ['-S', 'echo "a'], 1, /quotes must be closed/);

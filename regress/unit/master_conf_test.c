@@ -412,6 +412,8 @@ child_defaults(void)
 	CHECK(strcmp(h->s.name, "a") == 0 && h->s.instance == be->b.stdio);
 	CHECK(h->s.max_instances == 1 && h->s.idle == 1800);
 	CHECK(h->s.start_timeout == 30 && h->s.stop_timeout == 5);
+	/* Nobody who waits for it gives up before. */
+	CHECK(be->b.opening > h->s.start_timeout + h->s.stop_timeout);
 	CHECK(strcmp(h->x.name, "a") == 0 && h->x.argv.n == 2);
 	CHECK(*h->x.argv.v[0] == '/' && access(h->x.argv.v[0], X_OK) == 0);
 	CHECK(*h->x.argv.v[1] == '\0');
