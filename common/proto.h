@@ -138,8 +138,8 @@ enum imsg_type {
 	N_OPENED, /* struct n_opened */
 	N_SEND, /* struct n_send -> N_MESSAGE* N_DONE */
 	N_SEND_FD, /* struct n_send, its body in the descriptor */
-	N_CANCEL, /* - : nobody wants id, a session or an exchange, any more;
-		     a child is told */
+	N_CANCEL, /* - : nobody wants id any more: an exchange, a child is
+		     told, or a session, -> N_OPENED with an error */
 	N_MESSAGE, /* struct n_message: one JSON-RPC message for exchange id */
 	N_MESSAGE_FD, /* the same, its body in the descriptor */
 	N_DONE, /* struct n_done: exchange id is over */
@@ -508,7 +508,12 @@ struct n_opened {
 	char *revision;
 	struct blob result; /* its InitializeResult */
 };
-enum n_method { N_POST = 1, N_GET, N_DELETE };
+enum n_method {
+	N_POST = 1,
+	N_GET,
+	N_DELETE, /* the client's session is over, and so is a child of it */
+	N_LEAVE, /* nobody has the session; its child stays */
+};
 struct n_send {
 	uint32_t backend;
 	uint8_t method; /* as of Streamable HTTP */

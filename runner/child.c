@@ -25,6 +25,7 @@
 
 static struct child *child_start(struct sbackend *, const char **);
 static int child_spawn(struct child *);
+static int child_place(const struct sbackend *);
 static void child_turn(struct sbackend *, uint64_t);
 static void child_undo(struct child *, const char *);
 static const char *restarting(const struct sbackend *, uint64_t);
@@ -56,6 +57,7 @@ struct child *
 child_for(struct sbackend *b, uint8_t class, const uint8_t nonce[ID_LEN],
     const char *subject, const char **why)
 {
+	unsigned int n = 0;
 	struct child *c;
 
 	if (b->conf.instance == INSTANCE_SHARED)
@@ -66,7 +68,9 @@ child_for(struct sbackend *b, uint8_t class, const uint8_t nonce[ID_LEN],
 			    ? memcmp(c->nonce, nonce, ID_LEN) == 0
 			    : strcmp(c->subject, subject) == 0))
 			return c;
-	if (b->nchildren >= b->conf.max_instances && !child_room(b)) {
+	TAILQ_FOREACH (c, &b->children, entry)
+		n += c->state != CHILD_ENDING;
+	if (n >= b->conf.max_instances && !child_room(b)) {
 		*why = "runs as many instances as max_instances allows";
 		return NULL;
 	}
@@ -152,10 +156,7 @@ child_start(struct sbackend *b, const char **why)
 	TAILQ_INIT(&c->asks);
 	c->timer = event_new(peer_base(), -1, 0, child_timer, c);
 	c->state = CHILD_DUE;
-	/* Two of a shared one would have one $STATE. */
-	if (c->timer == NULL ||
-	    ((b->conf.instance != INSTANCE_SHARED || b->nchildren == 0) &&
-		child_spawn(c) == -1)) {
+	if (c->timer == NULL || (child_place(b) && child_spawn(c) == -1)) {
 		child_free(c);
 		return NULL;
 	}
@@ -188,16 +189,32 @@ restarting(const struct sbackend *b, uint64_t now)
 	return text;
 }
 
+/* Those that are ending count: two of a shared one would have one $STATE. */
+static int
+child_place(const struct sbackend *b)
+{
+	const struct child *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH (c, &b->children, entry)
+		n += c->state != CHILD_DUE;
+	return b->conf.instance == INSTANCE_SHARED ? n == 0
+						   : n < b->conf.max_instances;
+}
+
 /* One has gone: another may have waited for that. */
 static void
 child_turn(struct sbackend *b, uint64_t now)
 {
-	struct child *c = b->shared;
+	struct child *c;
 
-	if (c == NULL || c->state != CHILD_DUE || b->nchildren > 1)
+	TAILQ_FOREACH (c, &b->children, entry)
+		if (c->state == CHILD_DUE)
+			break;
+	if (c == NULL || !child_place(b))
 		return;
 	if (now < b->not_before) {
-		b->wanted = 1;
+		b->wanted = c == b->shared;
 		child_undo(c, restarting(b, now));
 	} else if (child_spawn(c) == -1)
 		child_undo(c, "can not be started: out of memory");
@@ -319,6 +336,7 @@ child_end(struct child *c)
 	c->hard = 0;
 	if (c->b->shared == c)
 		c->b->shared = NULL;
+	session_opened(c, "is being ended");
 	exchanges_fail(c, N_END_DIED, "is being ended");
 	sessions_drop(c);
 	pipe_shut(c);
@@ -420,7 +438,7 @@ child_gone(struct child *c, const char *text)
 	if (c->state != CHILD_ENDING)
 		(void)strlcpy(b->why, text, sizeof(b->why));
 	if (!c->dismissed && !b->stopped) {
-		b->wanted = 1;
+		b->wanted = b->conf.instance == INSTANCE_SHARED;
 		b->crashes++;
 	}
 	if (!c->dismissed && !b->stopped &&

@@ -138,25 +138,26 @@ exchange_send(struct peer *p, uint32_t id, const struct n_send *m,
 	struct child *c;
 	const char *why = "";
 
-	if (s == NULL || s->b->conf.id != m->backend) {
-		(void)refuse(p, id, N_END_SESSION, "");
-		return;
-	}
-	s->used = mono_msec();
-	if (m->method == N_DELETE) {
-		c = s->child;
-		session_end(s);
-		if (c != NULL && c->b->conf.instance == INSTANCE_SESSION)
-			child_end(c);
-		(void)refuse(p, id, N_END_OK, "");
-		return;
-	}
 	if (exchange_find(p, id) != NULL ||
-	    (x = exchange_new(p, id, s, NULL)) == NULL) {
+	    (x = exchange_new(p, id, NULL, NULL)) == NULL) {
 		(void)refuse(
 		    p, id, N_END_BUSY, "can not be asked: out of memory");
 		return;
 	}
+	if (s == NULL || s->b->conf.id != m->backend) {
+		exchange_done(x, N_END_SESSION, "");
+		return;
+	}
+	s->used = mono_msec();
+	if (m->method == N_DELETE || m->method == N_LEAVE) {
+		c = m->method == N_DELETE ? s->child : NULL;
+		session_end(s);
+		if (c != NULL && c->b->conf.instance == INSTANCE_SESSION)
+			child_end(c);
+		exchange_done(x, N_END_OK, "");
+		return;
+	}
+	x->session = s;
 	if (m->method == N_GET) {
 		exchange_put(x, &s->watchers);
 		return;

@@ -384,7 +384,7 @@ link_reads(struct link *l, uint64_t now)
 	if (queued == 0)
 		l->far = 0;
 	if (queued <= QUEUE_LOW && l->far < FAR_HIGH &&
-	    !exchanges_owed(l->peer)) {
+	    !exchanges_owed(l->peer) && !openers_owed(l->peer)) {
 		l->slow = 0;
 		return 1;
 	}

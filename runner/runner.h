@@ -77,7 +77,7 @@ void backend_ctl(uint32_t id, const struct ctl_req *);
 /* ---- children ---- */
 
 enum child_state {
-	CHILD_DUE, /* to be started once the one before has gone */
+	CHILD_DUE, /* to be started once another has gone */
 	CHILD_SPAWNING, /* master was asked */
 	CHILD_INIT, /* runs, has not answered initialize */
 	CHILD_UP,
@@ -196,10 +196,12 @@ struct session {
 void session_open(struct peer *, uint32_t id, const struct n_open *);
 struct session *session_find(const char *id);
 void session_end(struct session *);
-/* Nobody waits for that one any more; nothing happens when it is answered. */
+/* Nobody waits for that one any more: it is answered, with an error. */
 void session_cancel(struct peer *, uint32_t id);
 /* The child is up, or never will be: openers are answered. */
 void session_opened(struct child *, const char *why);
+/* The peer reads again: answers that were kept. 1 when some are kept still. */
+int openers_owed(struct peer *);
 /* All sessions of a child that is gone. */
 void sessions_drop(struct child *);
 /* A shared child was started anew: what it was told is told again. */

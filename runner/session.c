@@ -2,6 +2,7 @@
  * Sessions: what a worker or the keeper opens to talk to a child. Those of a
  * shared child outlive it; the others end with theirs.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,19 +15,23 @@
 #define HASH     1024
 #define IDLE_MAX (2 * 3600 * 1000ull) /* ms; the keeper ends them before */
 
-/* Somebody waits for a session with a child that is not up yet. */
+/* Somebody waits for a session: with a child that is not up yet, or until it
+ * reads again. */
 struct opener {
 	TAILQ_ENTRY(opener) entry;
 	struct peer *peer;
 	uint32_t id;
-	struct child *child;
+	struct child *child; /* NULL: there is none, and why */
+	char *why;
+	int owed; /* the answer is there and could not be told */
 };
 
 static size_t hash(const char *);
 static struct session *session_new(struct sbackend *, struct child *);
-static void answer(struct peer *, uint32_t, const char *, struct session *,
+static int answer(struct peer *, uint32_t, const char *, struct session *,
     const struct child *);
-static void answer_open(struct peer *, uint32_t, struct child *);
+static void opener_tell(struct opener *, const char *);
+static void opener_free(struct opener *);
 
 static LIST_HEAD(, session) table[HASH];
 static TAILQ_HEAD(, opener) openers = TAILQ_HEAD_INITIALIZER(openers);
@@ -85,7 +90,7 @@ session_end(struct session *s)
 	free(s);
 }
 
-static void
+static int
 answer(struct peer *p, uint32_t id, const char *error, struct session *s,
     const struct child *c)
 {
@@ -101,50 +106,67 @@ answer(struct peer *p, uint32_t id, const char *error, struct session *s,
 		m.result.p = (uint8_t *)c->result;
 		m.result.len = (uint32_t)c->resultlen;
 	}
-	(void)peer_send(p, N_OPENED, id, &def_n_opened, &m, -1);
+	return peer_send(p, N_OPENED, id, &def_n_opened, &m, -1);
+}
+
+/* Freed, or kept until its peer reads again. */
+static void
+opener_tell(struct opener *o, const char *why)
+{
+	struct session *s = NULL;
+	int rv;
+
+	if (why == NULL && (s = session_new(o->child->b, o->child)) == NULL)
+		why = "can not be asked: out of memory";
+	rv = answer(o->peer, o->id, why != NULL ? why : "", s, o->child);
+	if (rv == 0 || errno == EPIPE) {
+		opener_free(o);
+		return;
+	}
+	if (s != NULL)
+		session_end(s);
+	else if (why != o->why) {
+		free(o->why);
+		o->why = xstrdup(why);
+		o->child = NULL;
+	}
+	o->owed = 1;
+	runner_sent(o->peer, NULL);
 }
 
 static void
-answer_open(struct peer *p, uint32_t id, struct child *c)
+opener_free(struct opener *o)
 {
-	struct session *s = session_new(c->b, c);
-
-	if (s == NULL)
-		answer(p, id, "can not be asked: out of memory", NULL, NULL);
-	else
-		answer(p, id, "", s, c);
+	TAILQ_REMOVE(&openers, o, entry);
+	free(o->why);
+	free(o);
 }
 
 void
 session_open(struct peer *p, uint32_t id, const struct n_open *m)
 {
 	struct sbackend *b = backend_find(m->backend);
+	const char *why = "is no stdio backend any more";
 	struct opener *o;
-	struct child *c;
-	const char *why;
 
-	if (b == NULL) {
-		answer(p, id, "is no stdio backend any more", NULL, NULL);
-		return;
-	}
-	if ((c = child_for(b, m->class, m->nonce, m->subject, &why)) == NULL) {
-		answer(p, id, why, NULL, NULL);
-		return;
-	}
-	if (!is_keeper(p))
-		c->used = mono_msec();
-	if (c->state == CHILD_UP) {
-		answer_open(p, id, c);
-		return;
-	}
 	if ((o = calloc(1, sizeof(*o))) == NULL) {
-		answer(p, id, "can not be asked: out of memory", NULL, NULL);
+		(void)answer(
+		    p, id, "can not be asked: out of memory", NULL, NULL);
 		return;
 	}
 	o->peer = p;
 	o->id = id;
-	o->child = c;
 	TAILQ_INSERT_TAIL(&openers, o, entry);
+	if (b != NULL)
+		o->child = child_for(b, m->class, m->nonce, m->subject, &why);
+	if (o->child == NULL) {
+		opener_tell(o, why);
+		return;
+	}
+	if (!is_keeper(p))
+		o->child->used = mono_msec();
+	if (o->child->state == CHILD_UP)
+		opener_tell(o, NULL);
 }
 
 void
@@ -154,15 +176,27 @@ session_opened(struct child *c, const char *why)
 
 	for (o = TAILQ_FIRST(&openers); o != NULL; o = next) {
 		next = TAILQ_NEXT(o, entry);
-		if (o->child != c)
-			continue;
-		TAILQ_REMOVE(&openers, o, entry);
-		if (why != NULL)
-			answer(o->peer, o->id, why, NULL, NULL);
-		else
-			answer_open(o->peer, o->id, c);
-		free(o);
+		if (o->child == c)
+			opener_tell(o, why);
 	}
+}
+
+int
+openers_owed(struct peer *p)
+{
+	struct opener *o, *next;
+	int owed = 0;
+
+	for (o = TAILQ_FIRST(&openers); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, entry);
+		if (o->peer != p || !o->owed)
+			continue;
+		o->owed = 0;
+		opener_tell(o, o->why);
+	}
+	TAILQ_FOREACH (o, &openers, entry)
+		owed |= o->peer == p && o->owed;
+	return owed;
 }
 
 void
@@ -172,8 +206,8 @@ session_cancel(struct peer *p, uint32_t id)
 
 	TAILQ_FOREACH (o, &openers, entry)
 		if (o->peer == p && o->id == id) {
-			TAILQ_REMOVE(&openers, o, entry);
-			free(o);
+			o->child = NULL;
+			opener_tell(o, "is not wanted any more");
 			return;
 		}
 }
@@ -185,10 +219,8 @@ sessions_gone(struct peer *p)
 
 	for (o = TAILQ_FIRST(&openers); o != NULL; o = next) {
 		next = TAILQ_NEXT(o, entry);
-		if (o->peer != p)
-			continue;
-		TAILQ_REMOVE(&openers, o, entry);
-		free(o);
+		if (o->peer == p)
+			opener_free(o);
 	}
 }
 

@@ -32,8 +32,9 @@ TAILQ_HEAD(childreqs, childreq);
 
 struct stdio_open {
 	TAILQ_ENTRY(stdio_open) entry;
-	struct backend *backend;
+	uint32_t backend;
 	uint32_t id; /* 0: failed, and only to be told */
+	/* NULL: nobody wants it any more */
 	void (*cb)(void *, const char *, const char *, const char *,
 	    const char *, size_t);
 	void *arg;
@@ -48,6 +49,7 @@ struct owed {
 static void runner_gone(struct peer *);
 static void runner_lost(void);
 static void on_opened(struct peer *, uint32_t, void *, int);
+static void leave(uint32_t, char *);
 static void on_message(struct peer *, uint32_t, void *, int);
 static void on_message_fd(struct peer *, uint32_t, void *, int);
 static void on_done(struct peer *, uint32_t, void *, int);
@@ -163,7 +165,7 @@ stdio_open(struct backend *b, uint8_t class, const uint8_t *nonce,
 	init();
 	if ((o = calloc(1, sizeof(*o))) == NULL)
 		return NULL;
-	o->backend = b;
+	o->backend = b->conf.id;
 	o->cb = cb;
 	o->arg = arg;
 	memset(&m, 0, sizeof(m));
@@ -190,8 +192,22 @@ stdio_open_cancel(struct stdio_open *o)
 {
 	if (o->id != 0 && runner != NULL)
 		(void)peer_send(runner, N_CANCEL, o->id, NULL, NULL, -1);
-	TAILQ_REMOVE(&opens, o, entry);
-	free(o);
+	o->cb = NULL;
+}
+
+/* What was opened while its cancel was on the way. */
+static void
+leave(uint32_t backend, char *session)
+{
+	struct n_send m;
+
+	memset(&m, 0, sizeof(m));
+	m.backend = backend;
+	m.method = N_LEAVE;
+	m.session = session;
+	if (++next_id == 0)
+		next_id++;
+	(void)peer_send(runner, N_SEND, next_id, &def_n_send, &m, -1);
 }
 
 static void
@@ -208,7 +224,11 @@ on_opened(struct peer *p, uint32_t id, void *msg, int fd)
 	if (o == NULL)
 		return;
 	TAILQ_REMOVE(&opens, o, entry);
-	if (*m->error != '\0')
+	if (o->cb == NULL && *m->error == '\0')
+		leave(o->backend, m->session);
+	else if (o->cb == NULL)
+		;
+	else if (*m->error != '\0')
 		o->cb(o->arg, m->error, NULL, NULL, NULL, 0);
 	else
 		o->cb(o->arg, NULL, m->session, m->revision,
@@ -473,7 +493,8 @@ on_late(evutil_socket_t fd, short what, void *arg)
 		if (o->id != 0)
 			continue;
 		TAILQ_REMOVE(&opens, o, entry);
-		o->cb(o->arg, GONE, NULL, NULL, NULL, 0);
+		if (o->cb != NULL)
+			o->cb(o->arg, GONE, NULL, NULL, NULL, 0);
 		free(o);
 		next = TAILQ_FIRST(&opens);
 	}
