@@ -522,7 +522,10 @@ static const struct ll_path child_paths[] = {
     {"/etc/ssl", LL_RX},
     {"/etc/pki", LL_RX},
     {"/etc/ca-certificates", LL_RX},
+    /* A rule is on what is there now. Where these write, they write anew. */
     {"/etc/resolv.conf", LL_RX},
+    {"/run/systemd/resolve", LL_READ},
+    {"/run/resolvconf", LL_READ},
     {"/etc/hosts", LL_RX},
     {"/etc/host.conf", LL_RX},
     {"/etc/gai.conf", LL_RX},
