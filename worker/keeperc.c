@@ -70,23 +70,21 @@ static struct peer *keeper;
 void
 keeperc_channel(int fd)
 {
-	if (keeper != NULL) {
-		peer_free(keeper);
-		keeper = NULL;
-		upsession_keeper_gone();
-		resume_keeper_gone();
-		level_keeper_gone();
-		reslink_keeper_gone();
+	struct peer *old = keeper;
+
+	if (old != NULL) {
+		keeper_gone(old);
+		peer_free(old);
 	}
 	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
 	if (keeper == NULL) {
 		log_warnx("keeper: out of memory");
 		return;
 	}
-	soft_remind(keeper);
+	getstream_reclaim();
 	upsession_reput();
 	catalog_reask();
-	getstream_reclaim();
+	soft_remind(keeper);
 }
 
 int
@@ -101,6 +99,7 @@ keeper_gone(struct peer *p)
 	if (p != keeper)
 		return;
 	keeper = NULL;
+	soft_gone(p);
 	upsession_keeper_gone();
 	resume_keeper_gone();
 	level_keeper_gone();

@@ -12,7 +12,9 @@
 
 #define BUCKETS     4096
 #define MAX_ENTRIES 65536
+#define MAX_BYTES   (64 * 1024 * 1024) /* of what all of them watch */
 #define IDLE_TIME   (24 * 3600 * 1000ull) /* ms without a stream */
+#define TELL_BYTES  (PEER_QUEUE_MAX / 2) /* under way to one who is told all */
 
 struct sub {
 	LIST_ENTRY(sub) entry;
@@ -22,6 +24,8 @@ struct sub {
 
 struct soft {
 	LIST_ENTRY(soft) entry;
+	TAILQ_ENTRY(soft) order; /* the one that was used last is last */
+	uint64_t n; /* counts up */
 	uint8_t nonce[ID_LEN];
 	struct peer *owner;
 	uint64_t stream;
@@ -30,16 +34,34 @@ struct soft {
 	LIST_HEAD(, sub) subs;
 };
 
+/* One who is being told of all sessions, in the order of the table; in a bucket
+ * the newest is first. */
+struct telling {
+	TAILQ_ENTRY(telling) entry;
+	struct peer *peer;
+	uint32_t level, subscribe; /* messages */
+	size_t at; /* bucket */
+	uint64_t below; /* of that bucket, those before this n */
+};
+
 static struct soft *soft_find(const uint8_t *);
 static struct soft *soft_get(const uint8_t *);
 static struct sub *sub_find(
     const struct soft *, uint32_t, const char *, size_t *);
+static void soft_use(struct soft *);
+static void soft_evict(void);
 static void tell(struct peer *, uint32_t, uint32_t);
+static void tell_on(struct telling *);
+static void tell_one(const struct telling *, const struct soft *);
+static void sub_free(struct sub *);
 static void soft_free(struct soft *);
 static size_t hash(const uint8_t *);
 
 static LIST_HEAD(, soft) table[BUCKETS];
-static size_t nsoft;
+static TAILQ_HEAD(, soft) byuse = TAILQ_HEAD_INITIALIZER(byuse);
+static TAILQ_HEAD(, telling) tellings = TAILQ_HEAD_INITIALIZER(tellings);
+static size_t nsoft, nbytes;
+static uint64_t last_n;
 
 static size_t
 hash(const uint8_t *nonce)
@@ -64,15 +86,44 @@ soft_get(const uint8_t *nonce)
 	struct soft *s = soft_find(nonce);
 
 	if (s == NULL) {
-		if (nsoft >= MAX_ENTRIES || (s = calloc(1, sizeof(*s))) == NULL)
+		if (nsoft >= MAX_ENTRIES)
+			soft_evict();
+		if ((s = calloc(1, sizeof(*s))) == NULL)
 			return NULL;
 		memcpy(s->nonce, nonce, ID_LEN);
+		s->n = ++last_n;
 		LIST_INIT(&s->subs);
 		LIST_INSERT_HEAD(&table[hash(nonce)], s, entry);
+		TAILQ_INSERT_TAIL(&byuse, s, order);
 		nsoft++;
 	}
-	s->used = mono_msec();
+	soft_use(s);
 	return s;
+}
+
+static void
+soft_use(struct soft *s)
+{
+	s->used = mono_msec();
+	TAILQ_REMOVE(&byuse, s, order);
+	TAILQ_INSERT_TAIL(&byuse, s, order);
+}
+
+/* The one that nobody has used for longest makes room; one with a stream only
+ * if all have one. */
+static void
+soft_evict(void)
+{
+	struct soft *s;
+	size_t n;
+
+	for (n = nsoft; n > 0; n--) {
+		s = TAILQ_FIRST(&byuse);
+		if (s->owner == NULL)
+			break;
+		soft_use(s);
+	}
+	soft_free(TAILQ_FIRST(&byuse));
 }
 
 void
@@ -142,10 +193,11 @@ int
 soft_room(const uint8_t nonce[ID_LEN], uint32_t backend, const char *uri)
 {
 	struct soft *s = soft_find(nonce);
-	size_t n;
+	size_t n = 0;
 
-	return s == NULL || sub_find(s, backend, uri, &n) != NULL ||
-	       n < SOFT_URIS;
+	if (s != NULL && sub_find(s, backend, uri, &n) != NULL)
+		return 1;
+	return n < SOFT_URIS && nbytes + strlen(uri) <= MAX_BYTES;
 }
 
 const char *
@@ -162,7 +214,7 @@ soft_touch(const uint8_t nonce[ID_LEN])
 	struct soft *s = soft_find(nonce);
 
 	if (s != NULL)
-		s->used = mono_msec();
+		soft_use(s);
 }
 
 void
@@ -175,19 +227,28 @@ soft_subscribe(const struct k_soft *m)
 	if (s == NULL)
 		return;
 	b = sub_find(s, m->backend, m->uri, &n);
-	if (b != NULL && !m->on) {
-		LIST_REMOVE(b, entry);
-		free(b->uri);
-		free(b);
-	} else if (b == NULL && m->on && n < SOFT_URIS) {
+	if (b != NULL && !m->on)
+		sub_free(b);
+	else if (b == NULL && m->on && n < SOFT_URIS &&
+		 nbytes + strlen(m->uri) <= MAX_BYTES) {
 		if ((b = calloc(1, sizeof(*b))) == NULL ||
 		    (b->uri = strdup(m->uri)) == NULL) {
 			free(b);
 			return;
 		}
 		b->backend = m->backend;
+		nbytes += strlen(b->uri);
 		LIST_INSERT_HEAD(&s->subs, b, entry);
 	}
+}
+
+static void
+sub_free(struct sub *b)
+{
+	nbytes -= strlen(b->uri);
+	LIST_REMOVE(b, entry);
+	free(b->uri);
+	free(b);
 }
 
 void
@@ -228,12 +289,11 @@ soft_info(const uint8_t nonce[ID_LEN], struct soft_info *info)
 void
 soft_walk(void (*cb)(void *, const uint8_t *, uint64_t), void *arg)
 {
+	uint64_t now = mono_msec();
 	struct soft *s;
-	size_t i;
 
-	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (s, &table[i], entry)
-			cb(arg, s->nonce, s->used);
+	TAILQ_FOREACH (s, &byuse, order)
+		cb(arg, s->nonce, s->owner != NULL ? now : s->used);
 }
 
 void
@@ -250,44 +310,69 @@ soft_free(struct soft *s)
 {
 	struct sub *b;
 
-	while ((b = LIST_FIRST(&s->subs)) != NULL) {
-		LIST_REMOVE(b, entry);
-		free(b->uri);
-		free(b);
-	}
+	while ((b = LIST_FIRST(&s->subs)) != NULL)
+		sub_free(b);
 	LIST_REMOVE(s, entry);
+	TAILQ_REMOVE(&byuse, s, order);
 	nsoft--;
 	free(s->level);
 	free(s);
 }
 
-/* Each level and each subscription, as far as the peer takes them. */
+/* ---- all of it, to one who knows nothing yet ---- */
+
+/* What does not fit into the channel now goes in later turns. */
 static void
 tell(struct peer *p, uint32_t level, uint32_t subscribe)
 {
-	struct k_soft m;
-	struct soft *s;
-	struct sub *b;
-	size_t i;
+	struct telling *t;
 
-	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (s, &table[i], entry) {
-			if (peer_queued(p) > PEER_QUEUE_MAX / 2)
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return;
+	t->peer = p;
+	t->level = level;
+	t->subscribe = subscribe;
+	t->below = last_n + 1;
+	TAILQ_INSERT_TAIL(&tellings, t, entry);
+	tell_on(t);
+}
+
+static void
+tell_on(struct telling *t)
+{
+	const struct soft *s;
+
+	for (; t->at < BUCKETS; t->at++, t->below = last_n + 1)
+		LIST_FOREACH (s, &table[t->at], entry) {
+			if (s->n >= t->below)
+				continue;
+			if (peer_queued(t->peer) > TELL_BYTES)
 				return;
-			memset(&m, 0, sizeof(m));
-			memcpy(m.nonce, s->nonce, ID_LEN);
-			if ((m.level = s->level) != NULL)
-				(void)peer_send(
-				    p, level, 0, &def_k_soft, &m, -1);
-			m.level = NULL;
-			m.on = 1;
-			LIST_FOREACH (b, &s->subs, entry) {
-				m.backend = b->backend;
-				m.uri = b->uri;
-				(void)peer_send(
-				    p, subscribe, 0, &def_k_soft, &m, -1);
-			}
+			tell_one(t, s);
+			t->below = s->n;
 		}
+	TAILQ_REMOVE(&tellings, t, entry);
+	free(t);
+}
+
+/* Its level and each subscription. */
+static void
+tell_one(const struct telling *t, const struct soft *s)
+{
+	const struct sub *b;
+	struct k_soft m;
+
+	memset(&m, 0, sizeof(m));
+	memcpy(m.nonce, s->nonce, ID_LEN);
+	if ((m.level = s->level) != NULL)
+		(void)peer_send(t->peer, t->level, 0, &def_k_soft, &m, -1);
+	m.level = NULL;
+	m.on = 1;
+	LIST_FOREACH (b, &s->subs, entry) {
+		m.backend = b->backend;
+		m.uri = b->uri;
+		(void)peer_send(t->peer, t->subscribe, 0, &def_k_soft, &m, -1);
+	}
 }
 
 void
@@ -314,29 +399,38 @@ soft_reminded(const struct k_soft *m)
 void
 soft_gone(struct peer *p)
 {
+	struct telling *t, *next;
 	struct soft *s;
-	size_t i;
 
-	for (i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (s, &table[i], entry)
-			if (s->owner == p)
-				s->owner = NULL;
+	for (t = TAILQ_FIRST(&tellings); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (t->peer != p)
+			continue;
+		TAILQ_REMOVE(&tellings, t, entry);
+		free(t);
+	}
+	TAILQ_FOREACH (s, &byuse, order)
+		if (s->owner == p)
+			s->owner = NULL;
 }
 
 void
 soft_tick(void)
 {
-	static size_t at; /* a part of the table each time */
+	struct telling *t, *tnext;
 	struct soft *s, *next;
 	uint64_t now = mono_msec();
-	size_t n;
 
-	for (n = 0; n < BUCKETS / 64; n++, at = (at + 1) % BUCKETS)
-		for (s = LIST_FIRST(&table[at]); s != NULL; s = next) {
-			next = LIST_NEXT(s, entry);
-			if (s->owner != NULL)
-				s->used = now;
-			else if (now - s->used > IDLE_TIME)
-				soft_free(s);
-		}
+	for (t = TAILQ_FIRST(&tellings); t != NULL; t = tnext) {
+		tnext = TAILQ_NEXT(t, entry);
+		tell_on(t);
+	}
+	for (s = TAILQ_FIRST(&byuse); s != NULL && now - s->used > IDLE_TIME;
+	     s = next) {
+		next = TAILQ_NEXT(s, order);
+		if (s->owner != NULL)
+			soft_use(s);
+		else
+			soft_free(s);
+	}
 }

@@ -40,7 +40,8 @@ void soft_info(const uint8_t nonce[ID_LEN], struct soft_info *);
 void soft_walk(
     void (*cb)(void *, const uint8_t *nonce, uint64_t used), void *arg);
 void soft_end(const uint8_t nonce[ID_LEN]);
-/* Tells a new worker of all sessions. */
+/* Tells a new worker of all sessions: what does not fit into its channel now, in
+ * later ticks. */
 void soft_greet(struct peer *worker);
 /* The same to a new keeper (K_REMIND); and what it does with it: whatever a
  * client has said meanwhile is newer. */

@@ -2,14 +2,41 @@
  * What the keeper remembers of client sessions: log level and resources
  * watched, given back when an upstream session is made anew.
  */
+#include <sys/socket.h>
+
+#include <event2/event.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../worker/soft.h"
+#include "compat.h"
 #include "test.h"
+
+#define ENTRIES 65536
 
 static void watch(const uint8_t *, uint32_t, const char *, uint8_t);
 static uint32_t watched(const uint8_t *, uint32_t, const char **);
+static void on_told(struct peer *, uint32_t, void *, int);
+static void on_gone(struct peer *);
+
+static const struct peer_rule rules[] = {
+    {K_REMIND, &def_k_soft, PEER_ANY, 0, on_told}};
+static const struct peer_class class = {"keeper", rules, 1, 0, on_gone, NULL};
+static uint32_t told;
+
+static void
+on_told(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)p, (void)id, (void)msg, (void)fd;
+	told++;
+}
+
+static void
+on_gone(struct peer *p)
+{
+	(void)p;
+}
 
 static void
 watch(const uint8_t *nonce, uint32_t backend, const char *uri, uint8_t on)
@@ -61,6 +88,87 @@ test_owner(const uint8_t *nonce)
 	m.stream = 7;
 	soft_unclaim(p, &m);
 	CHECK(soft_owner(nonce) == NULL);
+}
+
+static void
+level(uint32_t n, const char *word)
+{
+	struct k_soft m;
+	char text[16];
+
+	memset(&m, 0, sizeof(m));
+	memset(m.nonce, 0xee, sizeof(m.nonce));
+	memcpy(m.nonce, &n, sizeof(n));
+	(void)strlcpy(text, word, sizeof(text));
+	m.level = text;
+	soft_level(&m);
+}
+
+static const char *
+levelof(uint32_t n)
+{
+	uint8_t nonce[ID_LEN];
+
+	memset(nonce, 0xee, sizeof(nonce));
+	memcpy(nonce, &n, sizeof(n));
+	return soft_levelof(nonce);
+}
+
+/* Whoever is new has room: it is that of who was away for longest. */
+static void
+test_bound(void)
+{
+	static char x;
+	struct k_claim m;
+	uint32_t i;
+
+	for (i = 0; i < ENTRIES; i++)
+		level(i, "info");
+	memset(m.nonce, 0xee, sizeof(m.nonce));
+	memset(m.nonce, 0, sizeof(uint32_t));
+	m.stream = 1;
+	soft_claim((void *)&x, &m);
+	level(1, "error");
+	level(ENTRIES, "debug");
+	CHECK(levelof(ENTRIES) != NULL);
+	CHECK(levelof(0) != NULL && levelof(1) != NULL && levelof(2) == NULL);
+	level(ENTRIES + 1, "debug");
+	CHECK(levelof(3) == NULL && levelof(4) != NULL);
+	/* Not one that has a stream. */
+	for (i = 0; i < ENTRIES; i++)
+		level(2 * ENTRIES + i, "info");
+	CHECK(levelof(0) != NULL && levelof(1) == NULL);
+}
+
+/* A new keeper is told of all of them, however many turns that takes. */
+static void
+test_told(void)
+{
+	struct event_base *base = event_base_new();
+	struct peer *us, *keeper;
+	int fd[2], i;
+
+	peer_setbase(base);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	us = peer_new(fd[0], &class, ROLE_KEEPER, 0, 1, NULL);
+	keeper = peer_new(fd[1], &class, ROLE_WORKER, 1, 1, NULL);
+	soft_remind(us);
+	CHECK(peer_queued(us) > 0 && peer_queued(us) < PEER_QUEUE_MAX);
+	for (i = 0; i < 1000 && told < ENTRIES; i++) {
+		while (peer_queued(us) > 0)
+			(void)event_base_loop(base, EVLOOP_ONCE);
+		/* The last ones are in the socket. */
+		(void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		soft_tick();
+	}
+	CHECK(told == ENTRIES && i > 1);
+	/* Nothing is told to one that is gone. */
+	soft_remind(us);
+	soft_gone(us);
+	peer_free(us);
+	soft_tick();
+	peer_free(keeper);
+	event_base_free(base);
 }
 
 int
@@ -129,5 +237,7 @@ main(void)
 	CHECK(watched(b, 1, NULL) == 1);
 	CHECK(soft_owner(a) == NULL && soft_owner(b) == NULL);
 	soft_end(b);
+	test_bound();
+	test_told();
 	TEST_END();
 }
