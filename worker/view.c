@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "compat.h"
+#include "digest.h"
 #include "log.h"
 #include "names.h"
 #include "peer.h"
@@ -27,6 +28,8 @@ struct list {
 	size_t len;
 	size_t *page;
 	size_t npage;
+	int digested;
+	uint8_t digest[DIGEST_LEN];
 };
 
 struct view {
@@ -357,6 +360,21 @@ view_list(struct view *v, enum cat_kind kind, enum project p, size_t *len)
 	}
 	*len = l->len;
 	return l->p;
+}
+
+const uint8_t *
+view_digest(struct view *v, enum cat_kind kind)
+{
+	struct list *l = &v->list[PROJECT_NEWEST][kind];
+	const char *p;
+	size_t len;
+
+	if ((p = view_list(v, kind, PROJECT_NEWEST, &len)) == NULL)
+		return NULL;
+	if (!l->digested)
+		sha256(l->digest, p, len);
+	l->digested = 1;
+	return l->digest;
 }
 
 const char *

@@ -31,6 +31,8 @@ uint8_t view_class(const struct backend *, uint8_t class);
 int view_complete(const struct view *);
 /* JSON array of one kind, as a revision knows it; NULL when memory is out. */
 const char *view_list(struct view *, enum cat_kind, enum project, size_t *len);
+/* SHA-256 of one, as the newest revision has it; NULL when memory is out. */
+const uint8_t *view_digest(struct view *, enum cat_kind);
 /* One page of it: the items without the brackets; more: is there another? A
  * page that is not there is empty. */
 const char *view_page(struct view *, enum cat_kind, enum project, uint32_t page,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../../worker/view.h"
+#include "digest.h"
 #include "test.h"
 
 #define TOOL(name) "{\"name\":\"" name "\",\"inputSchema\":{}}"
@@ -152,11 +153,18 @@ static void
 test_lists(void)
 {
 	struct view *v = view_get(&prefixed, 0);
+	uint8_t want[DIGEST_LEN];
+	const uint8_t *d;
 	const char *p;
 	size_t len;
 
 	p = view_list(v, CAT_TOOLS, PROJECT_NEWEST, &len);
 	CHECK(p != NULL && strlen(p) == len && *p == '[');
+	sha256(want, p, len);
+	d = view_digest(v, CAT_TOOLS);
+	CHECK(d != NULL && memcmp(d, want, DIGEST_LEN) == 0);
+	CHECK(view_digest(v, CAT_TOOLS) == d);
+	CHECK(memcmp(view_digest(v, CAT_PROMPTS), want, DIGEST_LEN) != 0);
 	CHECK(strstr(p, "{\"name\":\"one_search\",\"inputSchema\":{}}"));
 	/* byte for byte but for the name */
 	CHECK(strstr(p, "{\"x\":{\"name\":1}, \"name\" : \"two_mine\" }"));
