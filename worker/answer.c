@@ -67,9 +67,9 @@ answer_event(void *arg, const char *json, size_t len)
 {
 	struct call *c = arg;
 
-	if (answer_stream(c) == -1)
+	if (answer_stream(c) == -1 ||
+	    evlog_send(answer_log(c), json, len) == -1)
 		return -1;
-	(void)evlog_send(answer_log(c), json, len);
 	if (c->up != NULL && evlog_backlog(answer_log(c)) > BACKLOG_HIGH)
 		upreq_pause(c->up);
 	return 0;

@@ -24,7 +24,7 @@ struct batch {
 	struct evlog *log; /* the stream, once there is one */
 	char *buf; /* what the parts stand in */
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN];
+	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	char revision[16];
 	TAILQ_HEAD(parts, request) fresh, open; /* not handled yet; being so */
 	STAILQ_HEAD(, answer) answers; /* not sent yet */

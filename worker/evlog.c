@@ -30,7 +30,7 @@ struct evlog {
 	TAILQ_ENTRY(evlog) entry;
 	uint64_t id;
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN];
+	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	int primed;
 	uint64_t seq; /* of the last event */
 	TAILQ_HEAD(, event_line) events;
@@ -165,9 +165,11 @@ evlog_drop(struct evlog *l)
 int
 evlog_send(struct evlog *l, const char *json, size_t len)
 {
-	if (evlog_keep(l, json, len) == -1 || l->rq == NULL)
+	if (evlog_keep(l, json, len) == -1)
 		return -1;
-	return evlog_flush(l);
+	if (l->rq != NULL)
+		(void)evlog_flush(l);
+	return 0;
 }
 
 /* Writes what has not been written, as far as the client reads. */

@@ -33,7 +33,8 @@ uint64_t evlog_id(const struct evlog *);
 /* The request becomes the stream (reply_stream); with a priming event where
  * the revision has one. */
 void evlog_attach(struct evlog *, struct request *);
-/* Logs and sends one JSON message. -1: no client has it now (it is logged). */
+/* Logs one JSON message, and sends it if a client is there; one who is lost by
+ * that, or is away, finds it when he comes back. -1: memory is out. */
 int evlog_send(struct evlog *, const char *json, size_t len);
 /* A comment, if the last byte is older than 15 s. */
 void evlog_keepalive(struct evlog *, uint64_t now);

@@ -33,6 +33,7 @@ struct feed {
 	struct watch *watch;
 	struct asker asker;
 	struct upwait *wait; /* for a session in place of one that is gone */
+	int questions; /* of this backend, with the client now */
 	unsigned int renewals; /* since a stream was open */
 	uint64_t told; /* see upsession_used */
 };
@@ -43,15 +44,13 @@ struct getstream {
 	const struct endpoint *endpoint;
 	char *subject;
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN];
-	int has_gid;
+	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	uint8_t class;
 	enum project project;
 	uint64_t gone; /* ms since there is no client; 0: there is */
 	uint8_t before[CAT_KINDS][DIGEST_LEN]; /* lists of the last catalog */
 	int known; /* before is filled */
 	int changed; /* bits of enum cat_kind to tell */
-	int questions;
 	LIST_HEAD(, feed) feeds;
 };
 
@@ -62,6 +61,7 @@ static void stream_tell_keeper(
 static void stream_claim(const struct getstream *);
 static void stream_gone(void *);
 static void stream_back(void *, int);
+static void stream_lost(void *);
 static void stream_anew(struct getstream *);
 static void stream_tell(struct getstream *);
 static void stream_updated(struct getstream *, const char *);
@@ -73,7 +73,8 @@ static void feed_stop(struct feed *);
 static int feed_ask(void *, const char *, size_t);
 static void lists_digest(struct getstream *, uint8_t[][DIGEST_LEN]);
 
-static const struct evlog_ops log_ops = {stream_gone, NULL, stream_back, NULL};
+static const struct evlog_ops log_ops = {
+    stream_gone, NULL, stream_back, stream_lost};
 static LIST_HEAD(, getstream) streams = LIST_HEAD_INITIALIZER(streams);
 static size_t nstreams;
 
@@ -117,7 +118,6 @@ getstream_begin(
 		reply_unavailable(rq, 1);
 		return;
 	}
-	g->has_gid = proof != NULL;
 	memcpy(g->gid, gid, ID_LEN);
 	memcpy(g->nonce, s->nonce, ID_LEN);
 	g->class = s->class;
@@ -178,6 +178,17 @@ stream_back(void *arg, int lost)
 	stream_claim(g);
 	if (lost)
 		stream_anew(g);
+}
+
+/* It may have been a question, which nobody would ever answer. */
+static void
+stream_lost(void *arg)
+{
+	struct getstream *g = arg;
+	struct feed *f;
+
+	LIST_FOREACH (f, &g->feeds, entry)
+		questions_end(&f->asker);
 }
 
 /* The client has missed what is not known any more: it looks again at all that
@@ -308,7 +319,7 @@ getstream_upstream(const struct k_lease *l)
 	f->asker.project = g->project;
 	f->asker.send = feed_ask;
 	f->asker.arg = g;
-	f->asker.open = &g->questions;
+	f->asker.open = &f->questions;
 	LIST_INSERT_HEAD(&g->feeds, f, entry);
 	if (anew)
 		stream_missed(g, b);
@@ -435,14 +446,15 @@ static void
 lists_digest(struct getstream *g, uint8_t d[][DIGEST_LEN])
 {
 	struct view *v = view_get(g->endpoint, g->class);
-	const char *p;
-	size_t len;
+	const uint8_t *digest;
 	int k;
 
 	g->known = v != NULL;
-	for (k = 0; v != NULL && k < CAT_KINDS; k++) {
-		if ((p = view_list(v, k, PROJECT_NEWEST, &len)) != NULL)
-			sha256(d[k], p, len);
+	for (k = 0; g->known && k < CAT_KINDS; k++) {
+		if ((digest = view_digest(v, k)) == NULL)
+			g->known = 0;
+		else
+			memcpy(d[k], digest, DIGEST_LEN);
 	}
 }
 
@@ -505,8 +517,7 @@ getstreams_end(uint8_t kind, const uint8_t id[ID_LEN])
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
 		next = LIST_NEXT(g, entry);
-		if ((kind == REV_GRANT && g->has_gid &&
-			memcmp(g->gid, id, ID_LEN) == 0) ||
+		if ((kind == REV_GRANT && memcmp(g->gid, id, ID_LEN) == 0) ||
 		    (kind == REV_SESSION && memcmp(g->nonce, id, ID_LEN) == 0))
 			stream_end(g);
 	}

@@ -17,11 +17,12 @@
 
 #define MAX_QUESTIONS 16 /* open at once, of one asker */
 #define MAX_TOKEN     1024
-#define MAX_LEFT      1024
+#define MAX_LEFT      256 /* answered calls of one backend that left some */
 
 struct question {
 	TAILQ_ENTRY(question) entry;
 	uint64_t id;
+	uint64_t since; /* ms */
 	struct asker *asker;
 	char *backend_id; /* JSON, as the backend wrote it */
 	size_t backend_idlen;
@@ -35,7 +36,6 @@ struct left {
 	uint8_t nonce[ID_LEN];
 	char session[512], revision[16];
 	int open;
-	uint64_t since; /* ms */
 };
 
 static int question_allowed(const struct asker *, const struct rpc *);
@@ -44,6 +44,8 @@ static void question_refuse(
 static void question_send(const struct asker *, const char *, size_t,
     const char *, const struct json_span *);
 static struct question *question_find(const uint8_t *, const char *, size_t);
+static struct question *question_overdue(uint64_t);
+static void question_withdraw(struct question *, const struct rpc *);
 static int relay(uint8_t, const uint8_t *, uint64_t, const struct json_span *,
     const char *, size_t);
 static void question_free(struct question *);
@@ -106,6 +108,7 @@ question_ask(struct asker *a, const struct rpc *r)
 		return;
 	}
 	q->id = ++next_id;
+	q->since = mono_msec();
 	q->asker = a;
 	q->backend_id = strndup(r->id.p, r->id.len);
 	q->backend_idlen = r->id.len;
@@ -225,11 +228,7 @@ void
 question_cancelled(const struct asker *a, const struct rpc *r)
 {
 	const struct json_span *id = rpc_param(r, "requestId");
-	struct json_buf b = {0}, text = {0};
-	int (*tell)(void *, const char *, size_t);
 	struct question *q;
-	char ours[48];
-	void *arg;
 
 	TAILQ_FOREACH (q, &questions, entry)
 		if (id != NULL && q->asker->backend == a->backend &&
@@ -238,13 +237,23 @@ question_cancelled(const struct asker *a, const struct rpc *r)
 		    q->backend_idlen == id->len &&
 		    memcmp(q->backend_id, id->p, id->len) == 0)
 			break;
-	if (id == NULL || q == NULL)
-		return;
+	if (id != NULL && q != NULL)
+		question_withdraw(q, r);
+}
+
+/* Nobody waits for its answer: r, a cancelled notification of the backend's or
+ * of ours, goes to the client with the id it knows. The question is freed. */
+static void
+question_withdraw(struct question *q, const struct rpc *r)
+{
+	int (*tell)(void *, const char *, size_t) = q->asker->send;
+	struct json_buf b = {0}, text = {0};
+	void *arg = q->asker->arg;
+	char ours[48];
+
 	splice_id(ours, q->id);
 	json_putstr(&text, ours);
 	splice_note(&b, r, "requestId", text.p, text.len);
-	tell = q->asker->send;
-	arg = q->asker->arg;
 	/* Before it is said: that may end all questions. */
 	question_free(q);
 	if (!b.err && !text.err)
@@ -348,13 +357,15 @@ static struct left *
 left_new(const struct asker *a)
 {
 	struct left *l;
+	size_t n = 0;
 
-	if (nleft >= MAX_LEFT || (l = calloc(1, sizeof(*l))) == NULL)
+	TAILQ_FOREACH (l, &lefts, entry)
+		n += l->asker.backend == a->backend;
+	if (n >= MAX_LEFT || (l = calloc(1, sizeof(*l))) == NULL)
 		return NULL;
 	(void)strlcpy(l->session, a->session, sizeof(l->session));
 	(void)strlcpy(l->revision, a->revision, sizeof(l->revision));
 	memcpy(l->nonce, a->nonce, ID_LEN);
-	l->since = mono_msec();
 	l->asker = *a;
 	l->asker.session = l->session;
 	l->asker.revision = l->revision;
@@ -406,17 +417,36 @@ questions_forget(const uint8_t nonce[ID_LEN])
 	}
 }
 
+static struct question *
+question_overdue(uint64_t now)
+{
+	struct question *q;
+	uint32_t max;
+
+	TAILQ_FOREACH (q, &questions, entry) {
+		max = q->asker->backend->conf.max_time;
+		if (max != 0 && now - q->since > max * 1000ull)
+			return q;
+	}
+	return NULL;
+}
+
 void
 questions_tick(uint64_t now)
 {
-	struct left *l, *next;
-	uint32_t max;
+	static const char over[] = "{\"jsonrpc\":\"2.0\",\"method\":"
+				   "\"notifications/cancelled\",\"params\":"
+				   "{\"reason\":\"not answered in time\"}}";
+	struct question *q;
+	struct rpc r;
+	const char *why;
+	int code;
 
-	for (l = TAILQ_FIRST(&lefts); l != NULL; l = next) {
-		next = TAILQ_NEXT(l, entry);
-		max = l->asker.backend->conf.max_time;
-		if (max != 0 && now - l->since > max * 1000ull)
-			questions_end(&l->asker);
+	(void)rpc_scan(&r, over, sizeof(over) - 1, &code, &why);
+	while ((q = question_overdue(now)) != NULL) {
+		question_refuse(q->asker, q->backend_id, q->backend_idlen,
+		    "the client has not answered in time");
+		question_withdraw(q, &r);
 	}
 }
 

@@ -47,9 +47,9 @@ void questions_end(struct asker *);
  * stdout does not say which call makes it ask: the answered one, on whose stream
  * the question went, need not be it. */
 void questions_leave(struct asker *);
-/* Refuses such questions: those of a session that ends, those that have waited
- * for max_time. */
+/* Refuses such questions of a session that ends. */
 void questions_forget(const uint8_t nonce[ID_LEN]);
+/* Refuses and withdraws whatever has waited for the max_time of its backend. */
 void questions_tick(uint64_t now);
 /* How many calls have left some. */
 size_t questions_left(void);

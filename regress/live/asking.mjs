@@ -246,6 +246,53 @@ async function revisions() {
 	await gw.stop();
 }
 
+// ---- questions outside of calls that nobody answers ----
+
+const ASKED = 16; // of one backend, open at once
+
+async function unanswered() {
+	const [talker, calm] = await Promise.all([Talker.start(),
+	    Talker.start()]);
+	const gw = await Gateway.start({ config: { endpoints: free, backends: {
+		talk: { url: talker.url, declare: ['elicitation'], timeout: '1s',
+		    max_time: '4s' },
+		calm: { url: calm.url, declare: ['elicitation'] } } } });
+	const peer = await new Peer(gw.url, new Pins(gw.base))
+	    .open({ elicitation: {} });
+	await peer.tool('talk_echo', { nonce: 'n' });
+	await peer.tool('calm_echo', { nonce: 'n' });
+	const get = await peer.get();
+	await until('both streams', () => [talker, calm].every((t) =>
+	    t.sessionOf('n').listens));
+	const ask = (t, what) => t.ask(t.sessionOf('n'), 'form', what)
+	    .catch((e) => e.message);
+	const open = [];
+	for (let i = 0; i < ASKED; i++)
+		open.push(ask(talker, `${i}`));
+	const ids = [];
+	while (ids.length < ASKED)
+		ids.push((await get.next(asked('elicitation/create'))).id);
+	ok(/can not be asked that/.test(await ask(talker, 'one more')),
+	    'one more than that');
+	const answered = async (t, what) => {
+		const said = ask(t, what);
+		const m = await get.next(asked('elicitation/create'), what);
+		same(m.params.message, what, 'asked');
+		await peer.say({ id: m.id, result: answers['elicitation/create'] });
+		same((await said).content, { a: 'r' }, what);
+	};
+	await answered(calm, 'another backend');
+	for (const said of await Promise.all(open))
+		ok(/has not answered in time/.test(said), said);
+	const over = () => get.messages.filter((m) =>
+	    m.method === 'notifications/cancelled').map((m) =>
+	    m.params.requestId);
+	await until('they are taken back', () => over().length === ASKED);
+	same(over().sort(), ids.sort(), 'taken back');
+	await answered(talker, 'later');
+	await gw.stop();
+}
+
 // ---- what is said to backends while a call is open ----
 
 // Tools that wait: for the answer to a question, or for the end.
@@ -353,6 +400,8 @@ run('asking', async () => {
 	await Promise.all([
 		meanwhile(),
 		revisions(),
+		test('questions outside of calls end by max_time, and silence no ' +
+		    'other backend', unanswered),
 		test('what a backend does wrong is counted by both workers and ' +
 		    'shown', counted),
 		...Object.keys(sdks).slice(0, 2).map((kind) => test(

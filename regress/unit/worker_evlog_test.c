@@ -20,7 +20,8 @@ static const uint8_t mine[ID_LEN] = {1}, other[ID_LEN] = {2};
 static const uint8_t grant[ID_LEN] = {3}, later[ID_LEN] = {4};
 static struct request rq[3];
 static size_t backlog[3], chunks[3];
-static int ended[3], drained;
+static int ended[3], drained, gone;
+static const struct request *broken; /* nothing can be written there */
 static char large[EVENT];
 
 struct worker worker;
@@ -39,6 +40,8 @@ reply_chunk(struct request *r, const void *data, size_t len)
 {
 	(void)data;
 	(void)len;
+	if (r == broken)
+		return -1;
 	chunks[r - rq]++;
 	return 0;
 }
@@ -59,6 +62,7 @@ static void
 on_gone(void *arg)
 {
 	(void)arg;
+	gone++;
 }
 
 static void
@@ -102,6 +106,29 @@ test_wakes(void)
 	CHECK(ended[2] == 1);
 }
 
+/* What could not be written to a client is there when it comes back: nobody may
+ * be told that it was not sent. */
+static void
+test_lost(void)
+{
+	struct evlog *l = begun(mine);
+	uint64_t id = evlog_id(l);
+	size_t before;
+
+	evlog_attach(l, &rq[0]);
+	gone = 0;
+	backlog[0] = backlog[1] = 0;
+	broken = &rq[0];
+	CHECK(evlog_send(l, "{}", 2) == 0);
+	CHECK(gone == 1 && !evlog_attached(l));
+	CHECK(evlog_send(l, "{}", 2) == 0);
+	broken = NULL;
+	before = chunks[1];
+	CHECK(evlog_resume(mine, grant, id, 1, &rq[1]) == 0);
+	CHECK(chunks[1] == before + 2);
+	evlog_end(l);
+}
+
 /* Of a stream that was not to end only what is missing is worth a visit. */
 static void
 test_discarded(void)
@@ -109,8 +136,8 @@ test_discarded(void)
 	struct evlog *l = begun(mine);
 	uint64_t id = evlog_id(l);
 
-	CHECK(evlog_send(l, "{}", 2) == -1);
-	CHECK(evlog_send(l, "{}", 2) == -1);
+	CHECK(evlog_send(l, "{}", 2) == 0);
+	CHECK(evlog_send(l, "{}", 2) == 0);
 	evlog_discard(l);
 	CHECK(evlog_exists(mine, grant, id, 1));
 	CHECK(!evlog_exists(mine, grant, id, 2));
@@ -154,6 +181,7 @@ main(void)
 {
 	memset(large, 'x', sizeof(large));
 	test_wakes();
+	test_lost();
 	test_discarded();
 	test_bound();
 	/* What is kept for five minutes. */
