@@ -143,6 +143,7 @@ enum imsg_type {
 	N_MESSAGE, /* struct n_message: one JSON-RPC message for exchange id */
 	N_MESSAGE_FD, /* the same, its body in the descriptor */
 	N_DONE, /* struct n_done: exchange id is over */
+	N_LOOK, /* - : to the keeper, the lists of backend id may be others */
 
 	/* keeper <-> resolver */
 	R_RESOLVE, /* struct r_resolve -> R_ADDRS */

@@ -45,6 +45,7 @@ static const struct wire_field f_conf_stdio[] = {
     {U32(idle)},
     {U32(start_timeout)},
     {U32(stop_timeout)},
+    {U8(stopped)},
 };
 #undef S
 DEF(conf_stdio);

@@ -55,6 +55,7 @@ struct conf_stdio {
 	uint32_t idle; /* s without a call until a child is ended; 0: never */
 	uint32_t start_timeout; /* s until it has answered initialize */
 	uint32_t stop_timeout; /* s, of its end in all */
+	uint8_t stopped; /* 1: none is started until mcpgwctl says so */
 };
 
 #define NETWORK_ANY      0

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "master.h"
 #include "peer.h"
+#include "stopped.h"
 
 #define CLIENTS_MAX 16
 #define IDLE_MAX    10 /* s that a client may say nothing */
@@ -605,11 +606,15 @@ on_request(struct peer *peer, uint32_t id, void *msg, int fd)
 	case CTL_SHOW_TOKENS:
 		ask(c, req, ROLE_AUTHD);
 		break;
-	case CTL_SHOW_CHILDREN:
-	case CTL_SHOW_LOG:
 	case CTL_BACKEND_RESTART:
 	case CTL_BACKEND_STOP:
 	case CTL_BACKEND_START:
+		if (req->args.n > 0 && gen_current() != NULL)
+			stopped_set(gen_current()->conf, req->args.v[0],
+			    req->verb == CTL_BACKEND_STOP);
+		/* FALLTHROUGH */
+	case CTL_SHOW_CHILDREN:
+	case CTL_SHOW_LOG:
 		ask(c, req, ROLE_RUNNER);
 		break;
 	case CTL_LOG_LEVEL:

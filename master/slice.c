@@ -11,6 +11,7 @@
 #include "log.h"
 #include "peer.h"
 #include "slice.h"
+#include "stopped.h"
 
 /* Queued before a new child reads anything, so well below PEER_QUEUE_MAX. */
 #define SLICE_MAX (900 * 1024)
@@ -145,6 +146,7 @@ children(const struct conf *c, slice_cb cb, void *arg)
 			continue;
 		s = be->child.s;
 		s.id = be->b.id;
+		s.stopped = stopped_has(be->b.name) != 0;
 		if (cb(arg, M_CONF_STDIO, &def_conf_stdio, &s, &be->pos,
 			be->b.name) == -1)
 			return -1;

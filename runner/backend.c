@@ -12,6 +12,8 @@
 static void backend_free(struct sbackend *);
 static uint64_t restarts(const struct sbackend *);
 static void show_children(uint32_t, const char *);
+static void backend_stop(const char *, int);
+static int backend_start(const char *, const char **);
 
 static TAILQ_HEAD(, sbackend) backends = TAILQ_HEAD_INITIALIZER(backends);
 static uint32_t current; /* generation in force */
@@ -65,6 +67,7 @@ backend_add(uint32_t gen, const struct conf_stdio *conf)
 		b = xcalloc(1, sizeof(*b));
 		if (wire_copy(&def_conf_stdio, &b->conf, conf) == -1)
 			fatalx("out of memory");
+		b->stopped = conf->stopped;
 		TAILQ_INIT(&b->children);
 		TAILQ_INIT(&b->sessions);
 		TAILQ_INSERT_TAIL(&backends, b, entry);
@@ -175,14 +178,16 @@ show_children(uint32_t id, const char *name)
 	    "", "shared", "principal", "session"};
 	struct sbackend *b;
 	struct child *c;
-	char n[5][24];
+	char n[6][24];
 
 	TAILQ_FOREACH (b, &backends, entry) {
-		if (!backend_in_force(b) ||
+		if ((!backend_in_force(b) && TAILQ_EMPTY(&b->children)) ||
 		    (name != NULL && strcmp(b->conf.name, name) != 0))
 			continue;
 		snprintf(n[3], sizeof(n[3]), "%llu",
 		    (unsigned long long)restarts(b));
+		snprintf(
+		    n[5], sizeof(n[5]), "%llu", (unsigned long long)b->garbage);
 		if (TAILQ_EMPTY(&b->children))
 			master_row(id, "backend", b->conf.name, "instance",
 			    instances[b->conf.instance & 3], "state",
@@ -190,7 +195,8 @@ show_children(uint32_t id, const char *name)
 			    : b->wanted ? "restarting"
 					: "none",
 			    "#pid", "", "#uid", "", "#open", "", "#age", "",
-			    "#restarts", n[3], "said", errlog_last(b), NULL);
+			    "#restarts", n[3], "#garbage", n[5], "said",
+			    errlog_last(b), NULL);
 		TAILQ_FOREACH (c, &b->children, entry) {
 			/* None yet: what was before it is ending. */
 			*n[0] = *n[1] = '\0';
@@ -206,66 +212,94 @@ show_children(uint32_t id, const char *name)
 			    instances[b->conf.instance & 3], "state",
 			    child_state_name(c), "#pid", n[0], "#uid", n[1],
 			    "#open", n[2], "#age", n[4], "#restarts", n[3],
-			    "said", errlog_last(b), NULL);
+			    "#garbage", n[5], "said", errlog_last(b), NULL);
 		}
 	}
+}
+
+/* Of every generation: those before may have children still. */
+static void
+backend_stop(const char *name, int stopped)
+{
+	struct sbackend *b;
+	struct child *c, *next;
+
+	TAILQ_FOREACH (b, &backends, entry) {
+		if (strcmp(b->conf.name, name) != 0)
+			continue;
+		b->stopped = stopped;
+		b->not_before = b->backoff = 0;
+		/* Starts by itself once the old one is gone. */
+		b->wanted = !stopped && b->conf.instance == INSTANCE_SHARED;
+		for (c = TAILQ_FIRST(&b->children); c != NULL; c = next) {
+			next = TAILQ_NEXT(c, entry);
+			/* Who waits for a new one has it. */
+			if (stopped || c->state != CHILD_DUE)
+				child_end(c);
+		}
+		if (stopped)
+			runner_look(b->conf.id);
+		child_again(b, mono_msec());
+	}
+}
+
+/* -1 and *why. */
+static int
+backend_start(const char *name, const char **why)
+{
+	struct sbackend *b;
+	int rv = 0;
+
+	TAILQ_FOREACH (b, &backends, entry) {
+		if (strcmp(b->conf.name, name) != 0)
+			continue;
+		b->stopped = 0;
+		b->not_before = b->backoff = 0;
+		runner_look(b->conf.id);
+		if (b->conf.instance != INSTANCE_SHARED || b->shared != NULL ||
+		    !backend_in_force(b))
+			continue;
+		/* While the old one still ends: as soon as it is gone. */
+		b->wanted = 1;
+		if (b->nchildren == 0 && child_shared(b, why) == NULL)
+			rv = -1;
+	}
+	return rv;
 }
 
 void
 backend_ctl(uint32_t id, const struct ctl_req *m)
 {
-	const char *name = m->args.n > 0 ? m->args.v[0] : NULL, *why;
+	const char *name = m->args.n > 0 ? m->args.v[0] : NULL, *why = "";
 	struct sbackend *b = NULL;
-	struct child *c, *next;
+	int failed = 0;
 
 	if (name != NULL && (b = backend_named(name)) == NULL) {
 		master_end(id, 1, "there is no stdio backend of that name");
 		return;
 	}
-	if (m->verb == CTL_SHOW_CHILDREN) {
-		show_children(id, name);
-		master_end(id, 0, "");
-		return;
-	}
-	if (b == NULL) {
+	if (b == NULL && m->verb != CTL_SHOW_CHILDREN) {
 		master_end(id, 1, "name a backend");
 		return;
 	}
 	switch (m->verb) {
+	case CTL_SHOW_CHILDREN:
+		show_children(id, name);
+		break;
 	case CTL_SHOW_LOG:
 		errlog_show(id, b);
-		master_end(id, 0, "");
-		return;
+		break;
 	case CTL_BACKEND_STOP:
 	case CTL_BACKEND_RESTART:
-		b->stopped = m->verb == CTL_BACKEND_STOP;
-		for (c = TAILQ_FIRST(&b->children); c != NULL; c = next) {
-			next = TAILQ_NEXT(c, entry);
-			/* Who waits for a new one has it. */
-			if (b->stopped || c->state != CHILD_DUE)
-				child_end(c);
-		}
-		b->not_before = b->backoff = 0;
-		/* Starts by itself once the old one is gone. */
-		b->wanted = m->verb == CTL_BACKEND_RESTART &&
-			    b->conf.instance == INSTANCE_SHARED;
-		child_again(b, mono_msec());
-		master_end(id, 0, "");
-		return;
+		backend_stop(name, m->verb == CTL_BACKEND_STOP);
+		break;
 	case CTL_BACKEND_START:
-		b->stopped = 0;
-		b->not_before = b->backoff = 0;
-		/* While the old one still ends: as soon as it is gone. */
-		b->wanted =
-		    b->conf.instance == INSTANCE_SHARED && b->shared == NULL;
-		if (b->conf.instance == INSTANCE_SHARED && b->nchildren == 0 &&
-		    child_shared(b, &why) == NULL)
-			master_end(id, 1, why);
-		else
-			master_end(id, 0, "");
-		return;
+		failed = backend_start(name, &why) == -1;
+		break;
 	default:
-		master_end(id, 1, "the runner does not do that");
-		return;
+		failed = 1;
+		why = "the runner does not do that";
+		break;
 	}
+	master_end(id, failed, why);
 }

@@ -23,9 +23,10 @@
 #define MUTE_TIME   1000 /* ms from the end of its output to its own end */
 #define STOP_STEP   400 /* ms of each second of stop_timeout: two of five parts */
 
-static struct child *child_start(struct sbackend *, const char **);
+static struct child *child_start(struct sbackend *, int, const char **);
 static int child_spawn(struct child *);
-static int child_place(const struct sbackend *);
+static unsigned int child_count(const struct sbackend *, int, int);
+static int child_place(const struct child *);
 static void child_turn(struct sbackend *, uint64_t);
 static void child_undo(struct child *, const char *);
 static const char *restarting(const struct sbackend *, uint64_t);
@@ -34,6 +35,7 @@ static int child_room(struct sbackend *);
 static void child_later(struct child *, uint64_t);
 static void child_timer(evutil_socket_t, short, void *);
 static void child_gone(struct child *, const char *);
+static int child_busy(const struct child *);
 static void child_free(struct child *);
 static void describe(char *, size_t, uint32_t);
 
@@ -55,26 +57,26 @@ child_state_name(const struct child *c)
 
 struct child *
 child_for(struct sbackend *b, uint8_t class, const uint8_t nonce[ID_LEN],
-    const char *subject, const char **why)
+    const char *subject, int look, const char **why)
 {
-	unsigned int n = 0;
 	struct child *c;
 
 	if (b->conf.instance == INSTANCE_SHARED)
 		return child_shared(b, why);
 	TAILQ_FOREACH (c, &b->children, entry)
 		if (c->state != CHILD_ENDING && c->class == class &&
+		    c->look == look &&
 		    (b->conf.instance == INSTANCE_SESSION
 			    ? memcmp(c->nonce, nonce, ID_LEN) == 0
 			    : strcmp(c->subject, subject) == 0))
 			return c;
-	TAILQ_FOREACH (c, &b->children, entry)
-		n += c->state != CHILD_ENDING;
-	if (n >= b->conf.max_instances && !child_room(b)) {
+	/* A look at its lists takes nobody's child. */
+	if (!look && child_count(b, 0, CHILD_ENDING) >= b->conf.max_instances &&
+	    !child_room(b)) {
 		*why = "runs as many instances as max_instances allows";
 		return NULL;
 	}
-	if ((c = child_start(b, why)) == NULL)
+	if ((c = child_start(b, look, why)) == NULL)
 		return NULL;
 	c->class = class;
 	memcpy(c->nonce, nonce, ID_LEN);
@@ -87,8 +89,20 @@ struct child *
 child_shared(struct sbackend *b, const char **why)
 {
 	if (b->shared == NULL)
-		b->shared = child_start(b, why);
+		b->shared = child_start(b, 0, why);
 	return b->shared;
+}
+
+/* Those for looks, or the others; but those in that state. */
+static unsigned int
+child_count(const struct sbackend *b, int look, int but)
+{
+	const struct child *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH (c, &b->children, entry)
+		n += c->look == look && (int)c->state != but;
+	return n;
 }
 
 /* The one that nobody has used for longest makes room, if nothing is under way
@@ -100,7 +114,7 @@ child_room(struct sbackend *b)
 	uint64_t now = mono_msec();
 
 	TAILQ_FOREACH (c, &b->children, entry)
-		if (c->state == CHILD_UP && c->npending == 0 &&
+		if (c->state == CHILD_UP && !c->look && !child_busy(c) &&
 		    now - c->used >= SPARE_AGE &&
 		    (oldest == NULL || c->used < oldest->used))
 			oldest = c;
@@ -126,7 +140,7 @@ child_find(uint64_t id)
 /* ---- start ---- */
 
 static struct child *
-child_start(struct sbackend *b, const char **why)
+child_start(struct sbackend *b, int look, const char **why)
 {
 	uint64_t now = mono_msec();
 	struct child *c;
@@ -144,6 +158,7 @@ child_start(struct sbackend *b, const char **why)
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return NULL;
 	c->b = b;
+	c->look = look;
 	/* Never those of a runner before. */
 	if (last_child == 0)
 		last_child = mono_msec() << 16;
@@ -156,7 +171,7 @@ child_start(struct sbackend *b, const char **why)
 	TAILQ_INIT(&c->asks);
 	c->timer = event_new(peer_base(), -1, 0, child_timer, c);
 	c->state = CHILD_DUE;
-	if (c->timer == NULL || (child_place(b) && child_spawn(c) == -1)) {
+	if (c->timer == NULL || (child_place(c) && child_spawn(c) == -1)) {
 		child_free(c);
 		return NULL;
 	}
@@ -189,17 +204,22 @@ restarting(const struct sbackend *b, uint64_t now)
 	return text;
 }
 
-/* Those that are ending count: two of a shared one would have one $STATE. */
+/*
+ * May it start now? Those that are ending count: two of a shared one would have
+ * one $STATE. The looks at its lists share the places that are free, and one
+ * has a place in any case.
+ */
 static int
-child_place(const struct sbackend *b)
+child_place(const struct child *c)
 {
-	const struct child *c;
-	unsigned int n = 0;
+	const struct sbackend *b = c->b;
+	unsigned int n = child_count(b, 0, CHILD_DUE),
+		     looks = child_count(b, 1, CHILD_DUE);
 
-	TAILQ_FOREACH (c, &b->children, entry)
-		n += c->state != CHILD_DUE;
-	return b->conf.instance == INSTANCE_SHARED ? n == 0
-						   : n < b->conf.max_instances;
+	if (b->conf.instance == INSTANCE_SHARED)
+		return n == 0;
+	return c->look ? looks == 0 || n + looks < b->conf.max_instances
+		       : n < b->conf.max_instances;
 }
 
 /* One has gone: another may have waited for that. */
@@ -209,9 +229,9 @@ child_turn(struct sbackend *b, uint64_t now)
 	struct child *c;
 
 	TAILQ_FOREACH (c, &b->children, entry)
-		if (c->state == CHILD_DUE)
+		if (c->state == CHILD_DUE && child_place(c))
 			break;
-	if (c == NULL || !child_place(b))
+	if (c == NULL)
 		return;
 	if (now < b->not_before) {
 		b->wanted = c == b->shared;
@@ -348,10 +368,11 @@ child_kill(struct child *c, const char *why)
 {
 	if (c->state == CHILD_ENDING && c->hard == 2)
 		return;
-	if (c->state != CHILD_ENDING)
+	if (c->state != CHILD_ENDING && !c->dismissed) {
 		(void)strlcpy(c->b->why, why, sizeof(c->b->why));
-	if (c->state != CHILD_ENDING && c->state != CHILD_UP)
-		log_warnx("backend %s %s", c->b->conf.name, why);
+		if (c->state != CHILD_UP)
+			log_warnx("backend %s %s", c->b->conf.name, why);
+	}
 	if (c->b->shared == c)
 		c->b->shared = NULL;
 	session_opened(c, why);
@@ -441,13 +462,16 @@ child_gone(struct child *c, const char *text)
 		b->wanted = b->conf.instance == INSTANCE_SHARED;
 		b->crashes++;
 	}
+	/* One that came up and was made to die by what its own client said is
+	 * no reason to keep others waiting. */
 	if (!c->dismissed && !b->stopped &&
-	    (c->revision == NULL || now - c->begun < LIFE_SHORT)) {
+	    (c->revision == NULL || (b->conf.instance == INSTANCE_SHARED &&
+					now - c->begun < LIFE_SHORT))) {
 		b->backoff = b->backoff == 0 ? BACKOFF_MIN : b->backoff * 2;
 		if (b->backoff > BACKOFF_MAX)
 			b->backoff = BACKOFF_MAX;
 		b->not_before = now + b->backoff;
-	} else
+	} else if (c->revision != NULL)
 		b->backoff = 0;
 	if (c->state != CHILD_ENDING)
 		log_warnx(
@@ -455,8 +479,9 @@ child_gone(struct child *c, const char *text)
 	else
 		log_debug(
 		    "backend %s: process %u %s", b->conf.name, c->pid, text);
-	session_opened(c, b->why);
-	exchanges_fail(c, N_END_DIED, b->why);
+	c->state = CHILD_ENDING;
+	session_opened(c, text);
+	exchanges_fail(c, N_END_DIED, text);
 	sessions_drop(c);
 	TAILQ_REMOVE(&b->children, c, entry);
 	b->nchildren--;
@@ -492,12 +517,22 @@ child_free(struct child *c)
 	free(c);
 }
 
+/* Its client waits for it, or it for its client. */
+static int
+child_busy(const struct child *c)
+{
+	return c->npending > 0 || c->nasks > 0;
+}
+
 void
 child_tick(struct child *c, uint64_t now)
 {
 	uint64_t idle = c->b->conf.idle * 1000ull;
 
-	if (c->state == CHILD_UP && c->npending > 0)
+	/* The one of the configuration in force has the same $STATE. */
+	if (c->b->conf.instance == INSTANCE_SHARED && !backend_in_force(c->b))
+		idle = SPARE_AGE;
+	if (c->state == CHILD_UP && child_busy(c))
 		c->used = now;
 	else if (c->state == CHILD_UP && idle > 0 && now - c->used >= idle) {
 		log_debug(

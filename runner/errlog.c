@@ -103,10 +103,13 @@ errlog_line(struct child *c)
 {
 	struct sbackend *b = c->b;
 	struct errlog *l = &b->log;
-	char line[2048];
+	char *line = c->errline, *nul;
 	uint64_t second = mono_sec();
 
-	log_escape(line, sizeof(line), c->errline, c->errlen);
+	/* Whoever shows it escapes the rest. */
+	line[c->errlen] = '\0';
+	while ((nul = memchr(line, '\0', c->errlen)) != NULL)
+		*nul = '?';
 	c->errlen = 0;
 	free(l->line[l->next]);
 	l->line[l->next] = strdup(line);

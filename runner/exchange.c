@@ -307,7 +307,7 @@ exchange_tell(struct child *from, const struct exchange *x, const char *a,
 
 	memset(&m, 0, sizeof(m));
 	if ((p = malloc(len + 1)) == NULL) {
-		log_warn("backend %s", from->b->conf.name);
+		log_warn("a message to %s", role_name(peer_role(x->peer)));
 		return -1;
 	}
 	memcpy(p, a, alen);

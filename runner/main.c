@@ -243,6 +243,18 @@ is_keeper(const struct peer *p)
 	return peer_role(p) == ROLE_KEEPER;
 }
 
+void
+runner_look(uint32_t backend)
+{
+	struct link *l;
+
+	/* One that is lost is made good by its own looks, later. */
+	LIST_FOREACH (l, &links, entry)
+		if (is_keeper(l->peer))
+			(void)peer_send(
+			    l->peer, N_LOOK, backend, NULL, NULL, -1);
+}
+
 static void
 on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 {

@@ -114,8 +114,12 @@ handled(struct exchange *x, const struct rpc *r)
 		    strcmp(r->method, "resources/subscribe") == 0)
 			return 0;
 		subscribed(x, r);
-		if (!session_others(x->session, x->uri))
+		if (!session_others(x->session, x->uri)) {
+			/* Its answer is none to a subscription. */
+			free(x->uri);
+			x->uri = NULL;
 			return 0;
+		}
 		(void)exchange_tell(x->child, x,
 		    "{\"jsonrpc\":\"2.0\",\"id\":", 22, x->rpcid,
 		    strlen(x->rpcid), ",\"result\":{}}", 13);

@@ -119,6 +119,7 @@ struct child {
 	int mute; /* it has closed its output */
 	int hard; /* steps of its end: 0 input closed, 1 SIGTERM, 2 SIGKILL */
 	int dismissed; /* child_end: it is no crash, however it goes */
+	int look; /* not a client's: to see what it offers */
 	uint64_t begun, used; /* ms */
 	uint64_t next; /* number of its last request from us */
 	struct exchanges pending[PENDING]; /* by that number */
@@ -131,10 +132,12 @@ struct child {
 	size_t resultlen;
 };
 
-/* The child that serves such a session: the one there is, or a new one. NULL
- * and *why when there can be none now. */
+/* The child that serves such a session: the one there is, or a new one. look:
+ * the keeper wants to see what it offers. NULL and *why when there can be none
+ * now. */
 struct child *child_for(struct sbackend *, uint8_t class,
-    const uint8_t nonce[ID_LEN], const char *subject, const char **why);
+    const uint8_t nonce[ID_LEN], const char *subject, int look,
+    const char **why);
 /* Of INSTANCE_SHARED: starts it if it does not run. NULL and *why. */
 struct child *child_shared(struct sbackend *, const char **why);
 void child_end(struct child *);
@@ -208,7 +211,7 @@ void sessions_drop(struct child *);
 void sessions_restore(struct child *);
 /* The child of a session, started if need be. NULL and *why. */
 struct child *session_child(struct session *, const char **why);
-/* Is anybody else of its backend subscribed to that? */
+/* Is anybody else who has the same child subscribed to that? */
 int session_others(const struct session *, const char *uri);
 void session_tick(struct sbackend *, uint64_t now);
 void sessions_gone(struct peer *);
@@ -306,6 +309,8 @@ void runner_sent(struct peer *, struct child *);
 void runner_far(struct peer *, size_t);
 /* It has not read for so long that nobody is held for it. */
 int runner_deaf(const struct peer *);
+/* The keeper hears that the lists of this backend may be others now. */
+void runner_look(uint32_t backend);
 /* Is it the keeper? */
 int is_keeper(const struct peer *);
 

@@ -27,6 +27,8 @@ struct opener {
 };
 
 static size_t hash(const char *);
+static void uri_say(struct child *, const char *, const char *);
+static void session_unwatch(struct session *);
 static struct session *session_new(struct sbackend *, struct child *);
 static int answer(struct peer *, uint32_t, const char *, struct session *,
     const struct child *);
@@ -79,9 +81,39 @@ session_new(struct sbackend *b, struct child *c)
 	return s;
 }
 
+/* In JSON, to a child that is up. */
+static void
+uri_say(struct child *c, const char *method, const char *uri)
+{
+	struct json_buf b = {0};
+
+	json_puts(&b, "{\"uri\":");
+	json_putstr(&b, uri);
+	json_puts(&b, "}");
+	json_put(&b, "", 1);
+	if (!b.err)
+		(void)mux_own(c, method, b.p);
+	json_buf_free(&b);
+}
+
+/* A child that outlives the session need not watch for it any longer. */
+static void
+session_unwatch(struct session *s)
+{
+	struct child *c = s->child != NULL ? s->child : s->b->shared;
+	uint32_t i;
+
+	if (c == NULL || c->state != CHILD_UP)
+		return;
+	for (i = 0; i < s->uris.n; i++)
+		if (!session_others(s, s->uris.v[i]))
+			uri_say(c, "resources/unsubscribe", s->uris.v[i]);
+}
+
 void
 session_end(struct session *s)
 {
+	session_unwatch(s);
 	exchanges_of_session(s, N_END_SESSION);
 	asks_of_session(s);
 	LIST_REMOVE(s, hash);
@@ -98,6 +130,8 @@ answer(struct peer *p, uint32_t id, const char *error, struct session *s,
 	char text[512];
 
 	memset(&m, 0, sizeof(m));
+	if (s == NULL && *error == '\0')
+		error = "can not be asked";
 	(void)strlcpy(text, error, sizeof(text));
 	m.error = text;
 	if (s != NULL) {
@@ -158,7 +192,8 @@ session_open(struct peer *p, uint32_t id, const struct n_open *m)
 	o->id = id;
 	TAILQ_INSERT_TAIL(&openers, o, entry);
 	if (b != NULL)
-		o->child = child_for(b, m->class, m->nonce, m->subject, &why);
+		o->child = child_for(
+		    b, m->class, m->nonce, m->subject, is_keeper(p), &why);
 	if (o->child == NULL) {
 		opener_tell(o, why);
 		return;
@@ -251,7 +286,7 @@ session_others(const struct session *me, const char *uri)
 	const struct session *s;
 
 	TAILQ_FOREACH (s, &me->b->sessions, entry)
-		if (s != me && strv_has(&s->uris, uri))
+		if (s != me && s->child == me->child && strv_has(&s->uris, uri))
 			return 1;
 	return 0;
 }
@@ -260,11 +295,7 @@ session_others(const struct session *me, const char *uri)
 void
 sessions_restore(struct child *c)
 {
-	static const char changed[] = "{\"jsonrpc\":\"2.0\",\"method\":"
-				      "\"notifications/tools/list_changed\"}";
-	struct json_buf b;
 	struct session *s, *before;
-	struct exchange *x;
 	uint32_t i;
 
 	if (c->b->conf.instance != INSTANCE_SHARED)
@@ -275,24 +306,11 @@ sessions_restore(struct child *c)
 				if (before == s ||
 				    strv_has(&before->uris, s->uris.v[i]))
 					break;
-			if (before != s)
-				continue;
-			memset(&b, 0, sizeof(b));
-			json_puts(&b, "{\"uri\":");
-			json_putstr(&b, s->uris.v[i]);
-			json_puts(&b, "}");
-			json_put(&b, "", 1);
-			if (!b.err)
-				(void)mux_own(c, "resources/subscribe", b.p);
-			json_buf_free(&b);
+			if (before == s)
+				uri_say(c, "resources/subscribe", s->uris.v[i]);
 		}
-	if (c->b->starts < 2)
-		return;
-	TAILQ_FOREACH (s, &c->b->sessions, entry)
-		TAILQ_FOREACH (x, &s->watchers, entry)
-			if (is_keeper(x->peer))
-				(void)exchange_tell(c, x, changed,
-				    sizeof(changed) - 1, "", 0, "", 0);
+	if (c->b->starts > 1)
+		runner_look(c->b->conf.id);
 }
 
 void

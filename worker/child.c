@@ -53,6 +53,7 @@ static void leave(uint32_t, char *);
 static void on_message(struct peer *, uint32_t, void *, int);
 static void on_message_fd(struct peer *, uint32_t, void *, int);
 static void on_done(struct peer *, uint32_t, void *, int);
+static void on_look(struct peer *, uint32_t, void *, int);
 static void tell(uint32_t, const char *, size_t);
 static struct childreq *req_find(uint32_t);
 static int req_send(
@@ -70,11 +71,13 @@ static const struct peer_rule rules[] = {
     {N_MESSAGE, &def_n_message, PEER_ANY, 0, on_message},
     {N_MESSAGE_FD, &def_n_message, PEER_ANY, 1, on_message_fd},
     {N_DONE, &def_n_done, PEER_ANY, 0, on_done},
+    {N_LOOK, NULL, PEER_ANY, 0, on_look},
 };
 static const struct peer_class runner_class = {
     "runner", rules, sizeof(rules) / sizeof(rules[0]), 1, runner_gone, NULL};
 
 static struct peer *runner;
+static void (*look)(uint32_t);
 static uint32_t next_id;
 static struct childreqs reqs[BUCKETS]; /* by id */
 static struct childreqs late = TAILQ_HEAD_INITIALIZER(late);
@@ -147,6 +150,22 @@ remember(struct backend *b, const char *why)
 {
 	free(b->trouble);
 	b->trouble = strdup(why);
+}
+
+void
+stdio_onlook(void (*cb)(uint32_t))
+{
+	look = cb;
+}
+
+static void
+on_look(struct peer *p, uint32_t backend, void *msg, int fd)
+{
+	(void)p;
+	(void)msg;
+	(void)fd;
+	if (look != NULL)
+		look(backend);
 }
 
 /* ---- sessions ---- */

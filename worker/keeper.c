@@ -229,6 +229,7 @@ on_channel(struct peer *p, uint32_t id, void *msg, int fd)
 		return;
 	}
 	if (m->role == ROLE_RUNNER) {
+		stdio_onlook(shelf_look);
 		stdio_channel(fd);
 		shelf_runner();
 		return;

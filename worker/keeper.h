@@ -34,6 +34,8 @@ void shelf_trouble(uint32_t backend, int unreachable);
 void shelf_count(const struct k_count *);
 /* A backend says that its lists have changed. */
 void shelf_lists(uint32_t backend);
+/* The runner knows it: its child is another, or mcpgwctl has spoken. */
+void shelf_look(uint32_t backend);
 /* Of the newest catalog. */
 uint64_t shelf_version(void);
 /* The backend, and has it this capability (CAP_*) for clients of any class? */

@@ -65,6 +65,8 @@ static void shelf_watch(struct shelf *, int, const char *);
 static void shelf_unwatch(struct shelf *, int);
 static void shelf_gone(void *);
 static void shelf_heard(void *, const char *, size_t);
+static uint64_t least(const struct shelf *);
+static void shelf_soon(struct shelf *, uint64_t);
 static void shelf_publish(void);
 static void shelf_free(struct shelf *);
 static int in_force(const struct shelf *);
@@ -436,7 +438,7 @@ shelf_trouble(uint32_t backend, int unreachable)
 		return;
 	if (unreachable && !s->literal && mono_msec() - resolved > 1000)
 		shelf_resolve();
-	if (mono_msec() - s->probed >= TROUBLE_TIME)
+	if (mono_msec() - s->probed >= least(s))
 		shelf_probe(s);
 }
 
@@ -453,18 +455,40 @@ shelf_count(const struct k_count *m)
 		backend_failed(s->b, m->why, m->when);
 }
 
+/* ms between looks that others cause. Where a child is a client's own it speaks
+ * of itself, and each look starts another. */
+static uint64_t
+least(const struct shelf *s)
+{
+	return s->b->conf.stdio > INSTANCE_SHARED ? PROBE_TIME : TROUBLE_TIME;
+}
+
+/* Not twice in so many ms. */
+static void
+shelf_soon(struct shelf *s, uint64_t ms)
+{
+	if (mono_msec() - s->probed >= ms)
+		shelf_probe(s);
+	else if (s->next == 0 || s->next > s->probed + ms)
+		s->next = s->probed + ms;
+}
+
 void
 shelf_lists(uint32_t backend)
 {
 	struct shelf *s = shelf_find(backend);
-	uint64_t now = mono_msec();
 
-	if (s == NULL)
-		return;
-	if (now - s->probed >= TROUBLE_TIME)
-		shelf_probe(s);
-	else if (s->next == 0 || s->next > s->probed + TROUBLE_TIME)
-		s->next = s->probed + TROUBLE_TIME;
+	if (s != NULL)
+		shelf_soon(s, least(s));
+}
+
+void
+shelf_look(uint32_t backend)
+{
+	struct shelf *s = shelf_find(backend);
+
+	if (s != NULL)
+		shelf_soon(s, TROUBLE_TIME);
 }
 
 uint64_t

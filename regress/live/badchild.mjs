@@ -21,6 +21,8 @@ const flood = (full ? 1024 : 64) * MB;
 const endless = (full ? 1024 : 256) * MB;
 const late = /^The server "bad" did not answer in time/;
 
+const GARBAGE = 5; // lines of it
+
 // [a child that…, the tool, its arguments, what the call says, whether there
 // is another child afterwards, by itself]
 const kinds = [
@@ -214,6 +216,9 @@ async function failing(gw, mode, [what, tool, args, says, another]) {
 			ok(end - from < (TIMEOUT + 1000) * patience,
 			    `answered after ${end - from} ms`);
 			const left = tree(old.nanny);
+			if (tool === 'garbage')
+				same((await rows(gw, 'bad'))[0].garbage -
+				    old.garbage, GARBAGE, 'lines counted');
 			if (tool === 'spoil')
 				await spoilt(gw, mcp);
 			if (another)

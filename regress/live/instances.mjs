@@ -349,8 +349,16 @@ async function errorLines(gw) {
 	same(shown + Number(more), N, 'lines shown and counted');
 	// They may have come in two seconds, but not in three.
 	ok(shown >= 20 && shown <= 40, `${shown} lines in the log`);
-	same((await gw.ctl('show', 'log', 'shared')).out.split('\n').at(-2),
-	    'last 0', 'show log, the last');
+	const last = async (...verb) => (await gw.ctl(...verb, 'log', 'shared'))
+	    .out.split('\n').at(-2);
+	same(await last('show'), 'last 0', 'show log, the last');
+	// A terminal is not to be told what to do by a child.
+	const rude = '\u001b[2J\\';
+	await say(mcp, 'errors', { word: rude, n: 1 });
+	await until('it', async () => await last('show') === '\\x1b[2J\\\\ 0');
+	same(JSON.parse((await gw.ctl('-j', 'show', 'log', 'shared')).out)
+	    .at(-1).line, `${rude} 0`, 'as JSON');
+	ok(gw.output.includes('backend shared: \\x1b[2J\\\\ 0'), 'the log');
 }
 
 async function shows(gw) {

@@ -167,22 +167,34 @@ test_bound(struct session *s)
 	CHECK(child->nasks == 0);
 }
 
-int
-main(void)
+/* The newest comes up, and is the one that is looked at from now on. */
+static void
+up(void)
 {
 	static char init[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
 			     "{\"protocolVersion\":\"2025-11-25\"}}";
+	int io[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, io) == 0);
+	out = io[1];
+	child = TAILQ_LAST(&backend_find(1)->children, children);
+	child_io(spawned, 1, 1, io[0]);
+	mux_line(child, init, sizeof(init) - 1);
+	(void)came();
+}
+
+int
+main(void)
+{
 	struct conf_stdio conf;
 	struct session *s, *t;
 	struct peer *keeper;
 	char name[] = "unit";
-	int io[2];
+	int looked;
 
 	log_init("test", 1);
 	log_setlevel(LOG_L_ERROR);
 	peer_setbase(event_base_new());
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, io) == 0);
-	out = io[1];
 	memset(&conf, 0, sizeof(conf));
 	conf.id = 1;
 	conf.name = name;
@@ -196,18 +208,20 @@ main(void)
 	two = peer(2, ROLE_WORKER);
 	s = session(keeper);
 	CHECK(s == NULL);
-	child = TAILQ_FIRST(&backend_find(1)->children);
-	child_io(spawned, 1, 1, io[0]);
-	mux_line(child, init, sizeof(init) - 1);
-	(void)came();
+	up();
 	s = TAILQ_FIRST(&backend_find(1)->sessions);
 	/* The keeper has nobody whom it could ask. */
 	sends(keeper, s, N_GET, "");
 	asks("k");
 	CHECK(strstr(came(), "nobody can be asked") != NULL);
 	session_end(s);
+	looked = out;
 
+	/* Its child is nobody's else. */
 	s = session(one);
+	CHECK(s == NULL);
+	up();
+	s = TAILQ_FIRST(&backend_find(1)->sessions);
 	t = session(two);
 	CHECK(s != NULL && t != NULL && s != t);
 	sends(one, s, N_GET, "");
@@ -235,10 +249,12 @@ main(void)
 	sends(two, t, N_GET, "");
 	asks("g");
 	child_exited(spawned, 0, "");
+	child_exited(spawned - 1, 0, "");
 	backend_forget(1);
 	peer_free(keeper);
 	peer_free(one);
 	peer_free(two);
+	close(looked);
 	close(out);
 	TEST_END();
 }

@@ -67,6 +67,12 @@ runner_deaf(const struct peer *p)
 	return 0;
 }
 
+void
+runner_look(uint32_t backend)
+{
+	(void)backend;
+}
+
 int
 is_keeper(const struct peer *p)
 {

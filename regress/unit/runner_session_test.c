@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ static const struct peer_class class = {"worker", NULL, 0, 1, gone, NULL};
 static const struct peer_class far_class = {
     "runner", rules, sizeof(rules) / sizeof(rules[0]), 1, gone, NULL};
 static struct peer *worker, *far; /* runner's end and the worker's */
+static struct peer *keeper;
 static uint32_t next_id;
 static struct sbackend *b;
 
@@ -305,12 +307,118 @@ test_instances(void)
 	close(fd[2]);
 }
 
+/* The keeper looks at the lists: nobody loses a child by that. */
+static void
+test_looks(void)
+{
+	struct child *c[4];
+	struct n_open m;
+	char subject[] = "";
+	int i, fd[4];
+
+	reset();
+	for (i = 0; i < 2; i++) {
+		open_for((uint8_t)i);
+		c[i] = newest();
+		fd[i] = up(c[i]);
+		c[i]->used -= 3000;
+	}
+	memset(&m, 0, sizeof(m));
+	m.backend = 1;
+	m.subject = subject;
+	session_open(keeper, 1, &m);
+	c[2] = newest();
+	CHECK(c[2]->state == CHILD_SPAWNING && c[0]->state == CHILD_UP &&
+	      c[1]->state == CHILD_UP);
+	/* One at a time where there is no place. */
+	m.class = 1;
+	session_open(keeper, 2, &m);
+	c[3] = newest();
+	CHECK(c[3]->state == CHILD_DUE);
+	fd[2] = up(c[2]);
+	child_end(c[2]);
+	CHECK(c[3]->state == CHILD_DUE);
+	child_exited(c[2]->id, 0, "");
+	CHECK(c[3]->state == CHILD_SPAWNING);
+	/* Nor does it take a place. */
+	child_end(c[1]);
+	child_exited(c[1]->id, 0, "");
+	open_for(1);
+	c[1] = newest();
+	CHECK(c[1] != c[3] && c[1]->state == CHILD_SPAWNING);
+	close(up(c[1]));
+	fd[3] = up(c[3]);
+	for (i = 0; i < 4; i++) {
+		if (i == 2)
+			continue;
+		child_end(c[i]);
+		child_exited(c[i]->id, 0, "");
+	}
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	CHECK(b->nchildren == 0);
+	session_cancel(keeper, 2);
+}
+
+/* What one client does to its child is not another's trouble; what keeps every
+ * child from coming up is. */
+static void
+test_crash(void)
+{
+	int fd;
+
+	reset();
+	open_for(1);
+	fd = up(newest());
+	child_exited(newest()->id, 7 << 8, "");
+	close(fd);
+	open_for(2);
+	CHECK(b->nchildren == 1 && newest()->state == CHILD_SPAWNING);
+	child_exited(newest()->id, 7 << 8, "");
+	turn();
+	CHECK(refused == 1 && strstr(last_error, "exited with status 7"));
+	open_for(2);
+	turn();
+	CHECK(b->nchildren == 0 && refused == 2 &&
+	      strstr(last_error, "is restarting"));
+	b->not_before = b->backoff = 0;
+}
+
+/* Told to end before it has come up: whoever waits hears so at once. */
+static void
+test_early(void)
+{
+	struct child *c;
+	int fd[2];
+
+	reset();
+	*b->why = '\0';
+	open_for(1);
+	c = newest();
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	child_io(c->id, 1, 1, fd[0]);
+	CHECK(c->state == CHILD_INIT);
+	child_end(c);
+	turn();
+	CHECK(opened == 0 && refused == 1 && *last_error != '\0');
+	child_exited(c->id, 0, "");
+	close(fd[1]);
+	open_for(1);
+	c = newest();
+	child_end(c);
+	turn();
+	CHECK(opened == 0 && refused == 2 && *last_error != '\0');
+	CHECK(*b->why == '\0');
+	child_exited(c->id, 9, "");
+	CHECK(b->nchildren == 0 && b->not_before == 0);
+}
+
 int
 main(void)
 {
 	struct conf_stdio conf;
 	char name[] = "unit";
-	int fd[2];
+	int fd[2], more[2];
 
 	log_init("test", 1);
 	log_setlevel(LOG_L_ERROR);
@@ -327,12 +435,20 @@ main(void)
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	worker = peer_new(fd[0], &class, ROLE_WORKER, 1, 1, NULL);
 	far = peer_new(fd[1], &far_class, ROLE_RUNNER, 0, 1, NULL);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, more) == 0);
+	keeper = peer_new(more[0], &class, ROLE_KEEPER, 0, 1, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	test_cancel();
 	test_leave();
 	test_full();
 	test_instances();
+	test_looks();
+	test_crash();
+	test_early();
 	backend_forget(1);
 	peer_free(worker);
 	peer_free(far);
+	peer_free(keeper);
+	close(more[1]);
 	TEST_END();
 }
