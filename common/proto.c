@@ -404,6 +404,7 @@ DEF(k_session);
 static const struct wire_field f_k_claim[] = {
     {FIXED(nonce)},
     {U64(stream)},
+    {U64(begun)},
 };
 #undef S
 DEF(k_claim);

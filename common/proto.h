@@ -447,6 +447,7 @@ struct k_session {
 struct k_claim {
 	uint8_t nonce[ID_LEN];
 	uint64_t stream; /* number of the stream in its worker */
+	uint64_t begun; /* mono_msec; the newest has the session */
 };
 /* What the keeper remembers of a client session for upstream sessions that
  * are made anew. */

@@ -15,11 +15,13 @@ static struct evlog *answer_log(const struct call *);
 static void answer_gone(struct request *);
 static void answer_left(void *);
 static void answer_drained(void *);
+static void answer_back(void *, int);
 static void answer_missed(void *);
 static void answer_part_drained(struct request *);
+static void answer_part_lost(struct request *);
 
 static const struct evlog_ops log_ops = {
-    answer_left, answer_drained, NULL, answer_missed};
+    answer_left, answer_drained, answer_back, answer_missed};
 
 void
 answer_open(struct call *c, struct request *rq)
@@ -31,8 +33,10 @@ answer_open(struct call *c, struct request *rq)
 	c->rq = rq;
 	rq->ctx = c;
 	rq->gone = answer_gone;
-	if (rq->batch != NULL)
+	if (rq->batch != NULL) {
 		rq->drained = answer_part_drained;
+		rq->lost = answer_part_lost;
+	}
 }
 
 static int
@@ -192,5 +196,19 @@ answer_missed(void *arg)
 {
 	struct call *c = arg;
 
-	questions_end(&c->asker);
+	questions_lapse(&c->asker);
+}
+
+/* What was written to the connection before may never have arrived. */
+static void
+answer_back(void *arg, int lost)
+{
+	if (lost)
+		answer_missed(arg);
+}
+
+static void
+answer_part_lost(struct request *part)
+{
+	answer_missed(part->ctx);
 }

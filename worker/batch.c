@@ -40,12 +40,15 @@ static void batch_free(struct batch *);
 static void batch_gone(struct request *);
 static void batch_left(void *);
 static void batch_drained(void *);
+static void batch_back(void *, int);
+static void batch_missed(void *);
 static void batch_wake(struct batch *);
 static void batch_send(struct batch *);
 static void batch_settle(struct batch *);
 static void batch_array(struct batch *);
 
-static const struct evlog_ops log_ops = {batch_left, batch_drained, NULL, NULL};
+static const struct evlog_ops log_ops = {
+    batch_left, batch_drained, batch_back, batch_missed};
 
 int
 batch_is(const struct request *rq)
@@ -283,6 +286,25 @@ batch_drained(void *arg)
 
 	batch_wake(b);
 	batch_settle(b);
+}
+
+/* Any of its calls may have asked something in vain. */
+static void
+batch_missed(void *arg)
+{
+	struct batch *b = arg;
+	struct request *part;
+
+	TAILQ_FOREACH (part, &b->open, part)
+		if (part->lost != NULL)
+			part->lost(part);
+}
+
+static void
+batch_back(void *arg, int lost)
+{
+	if (lost)
+		batch_missed(arg);
 }
 
 static void

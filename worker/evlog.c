@@ -13,7 +13,7 @@
 
 #define MAX_EVENTS   256 /* of a stream */
 #define MAX_BYTES    (1024 * 1024) /* of a stream */
-#define MAX_KEPT     (32 * 1024 * 1024) /* of ended streams */
+#define MAX_KEPT     (32 * 1024 * 1024) /* of ended streams, with all of it */
 #define KEEP_TIME    (300 * 1000) /* ms after the end */
 #define COMMENT_TIME 15000 /* ms */
 #define BACKLOG_MAX  (128 * 1024) /* unread bytes before events wait */
@@ -55,6 +55,7 @@ static void evlog_rq_gone(struct request *);
 static void evlog_rq_drained(struct request *);
 static void evlog_bind(struct evlog *, struct request *);
 static void evlog_cut(struct evlog *);
+static size_t evlog_size(const struct evlog *);
 
 static TAILQ_HEAD(, evlog) logs = TAILQ_HEAD_INITIALIZER(logs);
 static uint64_t next_id;
@@ -401,6 +402,12 @@ evlog_forget(const uint8_t nonce[ID_LEN])
 	}
 }
 
+static size_t
+evlog_size(const struct evlog *l)
+{
+	return sizeof(*l) + l->nevents * sizeof(struct event_line) + l->bytes;
+}
+
 void
 evlog_tick(void)
 {
@@ -410,7 +417,7 @@ evlog_tick(void)
 
 	TAILQ_FOREACH (l, &logs, entry)
 		if (l->ended != 0 && l->rq == NULL)
-			kept += l->bytes;
+			kept += evlog_size(l);
 	/* Those that have ended first are first. */
 	for (l = TAILQ_FIRST(&logs); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
@@ -418,7 +425,7 @@ evlog_tick(void)
 			continue;
 		if (l->brief || now - l->ended >= KEEP_TIME ||
 		    kept > MAX_KEPT) {
-			kept -= l->bytes;
+			kept -= evlog_size(l);
 			evlog_free(l);
 		}
 	}

@@ -61,7 +61,7 @@ int evlog_resume(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
 /* Whether evlog_resume() would find it. */
 int evlog_exists(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
     uint64_t stream, uint64_t seq);
-/* Drops the logs of a session, and ends its streams. */
+/* Drops the logs of a session whose streams have ended. */
 void evlog_forget(const uint8_t nonce[ID_LEN]);
 void evlog_tick(void);
 

@@ -47,6 +47,7 @@ struct getstream {
 	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	uint8_t class;
 	enum project project;
+	uint64_t begun; /* ms: when its client came, last */
 	uint64_t gone; /* ms since there is no client; 0: there is */
 	uint8_t before[CAT_KINDS][DIGEST_LEN]; /* lists of the last catalog */
 	int known; /* before is filled */
@@ -123,6 +124,7 @@ getstream_begin(
 	g->class = s->class;
 	g->project = project_of(s->revision);
 	g->endpoint = rq->endpoint;
+	g->begun = mono_msec();
 	LIST_INIT(&g->feeds);
 	LIST_INSERT_HEAD(&streams, g, entry);
 	nstreams++;
@@ -141,6 +143,7 @@ stream_tell_keeper(
 
 	memcpy(m.nonce, g->nonce, ID_LEN);
 	m.stream = evlog_id(g->log);
+	m.begun = g->begun;
 	(void)tell(&m);
 }
 
@@ -175,9 +178,12 @@ stream_back(void *arg, int lost)
 	struct getstream *g = arg;
 
 	g->gone = 0;
+	g->begun = mono_msec();
 	stream_claim(g);
-	if (lost)
+	if (lost) {
+		stream_lost(g);
 		stream_anew(g);
+	}
 }
 
 /* It may have been a question, which nobody would ever answer. */
@@ -188,7 +194,7 @@ stream_lost(void *arg)
 	struct feed *f;
 
 	LIST_FOREACH (f, &g->feeds, entry)
-		questions_end(&f->asker);
+		questions_lapse(&f->asker);
 }
 
 /* The client has missed what is not known any more: it looks again at all that

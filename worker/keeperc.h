@@ -5,6 +5,9 @@
  * the keeper is away: the worker then goes on with what it knows. */
 #include "proto.h"
 
+/* ms until an answer is taken for lost: its channel may have been full. */
+#define KEEPER_WAIT 10000
+
 void keeperc_channel(int fd);
 int keeperc_up(void);
 /* Asks for the upstream session of (nonce, backend): id comes back with

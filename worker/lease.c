@@ -15,7 +15,7 @@
 
 #define BUCKETS     4096
 #define MAX_ENTRIES 65536
-#define LEASE_SLACK 1000 /* ms beyond what opening a session takes */
+#define MAX_OTHERS  8
 #define IDLE_TIME   (1800 * 1000) /* ms */
 
 struct waiter {
@@ -31,6 +31,7 @@ struct lease {
 	uint8_t class;
 	char *session; /* NULL while it is being made */
 	char *revision;
+	struct strv others; /* of workers that have made one all the same */
 	struct peer *holder; /* makes it now */
 	uint64_t deadline;
 	uint64_t used;
@@ -46,6 +47,8 @@ static void lease_refuse_all(struct lease *);
 static void lease_pass(struct lease *);
 static void lease_free(struct lease *);
 static void lease_open(const struct lease *);
+static void lease_other(struct lease *, const struct k_lease *);
+static void lease_close(const struct lease *);
 static size_t hash(const uint8_t *);
 
 static LIST_HEAD(, lease) table[BUCKETS];
@@ -194,6 +197,8 @@ lease_put(struct peer *p, const struct k_lease *k)
 	if (l->session != NULL || (l->holder != NULL && l->holder != p)) {
 		if (l->session != NULL && oldsse_is(k->session))
 			lease_open(l);
+		else
+			lease_other(l, k);
 		return;
 	}
 	session = strdup(k->session);
@@ -214,6 +219,16 @@ lease_put(struct peer *p, const struct k_lease *k)
 		free(w);
 	}
 	lease_open(l);
+}
+
+/* Whoever made it goes on with it: it ends with the rest. */
+static void
+lease_other(struct lease *l, const struct k_lease *k)
+{
+	if ((l->session != NULL && strcmp(l->session, k->session) == 0) ||
+	    l->others.n >= MAX_OTHERS || strv_has(&l->others, k->session))
+		return;
+	(void)strv_add(&l->others, k->session);
 }
 
 /* Whoever has the client's GET stream opens the one of this session. */
@@ -300,9 +315,22 @@ lease_free(struct lease *l)
 	lease_refuse_all(l);
 	LIST_REMOVE(l, entry);
 	nleases--;
+	strv_free(&l->others);
 	free(l->session);
 	free(l->revision);
 	free(l);
+}
+
+static void
+lease_close(const struct lease *l)
+{
+	uint32_t i;
+
+	if (l->session == NULL || *l->session == '\0')
+		return;
+	keeper_close(l->backend, l->session, l->revision);
+	for (i = 0; i < l->others.n; i++)
+		keeper_close(l->backend, l->others.v[i], l->revision);
 }
 
 void
@@ -315,8 +343,7 @@ lease_end(const uint8_t nonce[ID_LEN], uint32_t backend)
 		if (memcmp(l->nonce, nonce, ID_LEN) != 0 ||
 		    (backend != 0 && l->backend != backend))
 			continue;
-		if (l->session != NULL && *l->session != '\0')
-			keeper_close(l->backend, l->session, l->revision);
+		lease_close(l);
 		lease_free(l);
 	}
 }

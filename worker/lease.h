@@ -9,6 +9,8 @@
 #include "peer.h"
 #include "proto.h"
 
+#define LEASE_SLACK 1000 /* ms beyond what opening a session takes */
+
 /* A worker asks; it is answered now, or when whoever makes it is done. */
 void lease_ask(struct peer *, uint32_t id, const struct k_lease *);
 /* It has been made, by whoever held the lease or in the keeper's absence. */

@@ -18,6 +18,7 @@ struct pending {
 	uint32_t id;
 	struct request *rq;
 	char *rpcid; /* JSON */
+	uint64_t begun; /* ms */
 };
 
 static int level_number(const struct json_span *);
@@ -78,6 +79,7 @@ mcp_set_level(const struct mcp *m)
 	(void)strlcpy(word, levels[n], sizeof(word));
 	soft.level = word;
 	p->id = ++next_id;
+	p->begun = mono_msec();
 	p->rq = m->rq;
 	p->rq->ctx = p;
 	p->rq->gone = pending_gone;
@@ -130,5 +132,15 @@ level_keeper_gone(void)
 	struct pending *p;
 
 	while ((p = TAILQ_FIRST(&all)) != NULL)
+		pending_finish(p, 0);
+}
+
+void
+level_tick(void)
+{
+	struct pending *p;
+
+	while ((p = TAILQ_FIRST(&all)) != NULL &&
+	       mono_msec() - p->begun >= KEEPER_WAIT)
 		pending_finish(p, 0);
 }

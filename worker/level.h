@@ -13,5 +13,6 @@ int level_passes(const uint8_t nonce[ID_LEN], const struct rpc *);
 /* From keeperc.c. */
 void level_done(uint32_t id);
 void level_keeper_gone(void);
+void level_tick(void);
 
 #endif

@@ -46,6 +46,7 @@ static void question_send(const struct asker *, const char *, size_t,
 static struct question *question_find(const uint8_t *, const char *, size_t);
 static struct question *question_overdue(uint64_t);
 static void question_withdraw(struct question *, const struct rpc *);
+static void question_lapse(struct question *, const char *);
 static int relay(uint8_t, const uint8_t *, uint64_t, const struct json_span *,
     const char *, size_t);
 static void question_free(struct question *);
@@ -431,23 +432,43 @@ question_overdue(uint64_t now)
 	return NULL;
 }
 
-void
-questions_tick(uint64_t now)
+/* Nobody will answer it any more, says the backend's end and the client's. */
+static void
+question_lapse(struct question *q, const char *reason)
 {
 	static const char over[] = "{\"jsonrpc\":\"2.0\",\"method\":"
 				   "\"notifications/cancelled\",\"params\":"
-				   "{\"reason\":\"not answered in time\"}}";
-	struct question *q;
+				   "{\"reason\":\"not answered\"}}";
 	struct rpc r;
 	const char *why;
 	int code;
 
 	(void)rpc_scan(&r, over, sizeof(over) - 1, &code, &why);
-	while ((q = question_overdue(now)) != NULL) {
-		question_refuse(q->asker, q->backend_id, q->backend_idlen,
-		    "the client has not answered in time");
-		question_withdraw(q, &r);
-	}
+	question_refuse(q->asker, q->backend_id, q->backend_idlen, reason);
+	question_withdraw(q, &r);
+}
+
+void
+questions_lapse(const struct asker *a)
+{
+	struct question *q;
+
+	do {
+		TAILQ_FOREACH (q, &questions, entry)
+			if (q->asker == a)
+				break;
+		if (q != NULL)
+			question_lapse(q, "the client may have lost it");
+	} while (q != NULL);
+}
+
+void
+questions_tick(uint64_t now)
+{
+	struct question *q;
+
+	while ((q = question_overdue(now)) != NULL)
+		question_lapse(q, "the client has not answered in time");
 }
 
 size_t

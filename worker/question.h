@@ -41,6 +41,9 @@ void question_cancelled(const struct asker *, const struct rpc *);
  * keeper to another. -1 when it could not be sent there. */
 int question_response(const uint8_t nonce[ID_LEN], const struct rpc *,
     const char *json, size_t len);
+/* Some of what went to the client is lost: what has been asked is refused, and
+ * taken back from a client who may have it all the same. */
+void questions_lapse(const struct asker *);
 /* The asker ends: what it asked is refused. */
 void questions_end(struct asker *);
 /* The asker ends, and what it asked stays with the client. A child on stdin and

@@ -44,6 +44,7 @@ struct request {
 	int broken; /* a stream whose socket is gone; reply_end cleans up */
 	void (*gone)(struct request *);
 	void (*drained)(struct request *); /* a stream's backlog is gone */
+	void (*lost)(struct request *); /* of a batch: see evlog_ops.missed */
 	void *ctx; /* the handler's own */
 	struct batch *batch; /* a part of it: batch.c collects the answer */
 	TAILQ_ENTRY(request) part;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat.h"
 #include "keeperc.h"
 #include "reslink.h"
 #include "view.h"
@@ -17,6 +18,7 @@ struct asking {
 	TAILQ_ENTRY(asking) entry;
 	uint32_t id;
 	struct request *rq;
+	uint64_t begun; /* ms */
 };
 
 static void learn_content(
@@ -104,6 +106,7 @@ reslink_ask(const struct mcp *m, const char *uri)
 	k.uri = (char *)(uintptr_t)uri;
 	a->id = ++next_id;
 	a->rq = m->rq;
+	a->begun = mono_msec();
 	if (keeperc_whose(a->id, &k) == -1) {
 		free(a);
 		return -1;
@@ -154,5 +157,15 @@ reslink_keeper_gone(void)
 	struct asking *a;
 
 	while ((a = TAILQ_FIRST(&all)) != NULL)
+		asking_end(a, 0);
+}
+
+void
+reslink_tick(void)
+{
+	struct asking *a;
+
+	while ((a = TAILQ_FIRST(&all)) != NULL &&
+	       mono_msec() - a->begun >= KEEPER_WAIT)
 		asking_end(a, 0);
 }

@@ -17,5 +17,6 @@ int reslink_ask(const struct mcp *, const char *uri);
 /* From keeperc.c. */
 void reslink_owner(uint32_t id, const struct k_soft *);
 void reslink_keeper_gone(void);
+void reslink_tick(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compat.h"
 #include "conn.h"
 #include "evlog.h"
 #include "keeperc.h"
@@ -21,6 +22,7 @@ struct resume {
 	struct request *rq;
 	struct stream s;
 	int open; /* s is */
+	uint64_t begun; /* ms */
 };
 
 static void resume_read(void *);
@@ -28,6 +30,7 @@ static void resume_drain(void *);
 static void resume_gone(struct request *);
 static void resume_drained(struct request *);
 static void resume_afresh(struct resume *);
+static void resume_overdue(uint64_t);
 static void resume_free(struct resume *);
 
 static TAILQ_HEAD(, resume) resumes = TAILQ_HEAD_INITIALIZER(resumes);
@@ -44,6 +47,7 @@ resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
 		return -1;
 	r->id = ++next_id;
 	r->rq = rq;
+	r->begun = mono_msec();
 	r->s.fd = -1;
 	m.worker = wid;
 	memcpy(m.nonce, nonce, ID_LEN);
@@ -171,14 +175,28 @@ resume_serve(const struct k_resume *m, int fd)
 	(void)evlog_resume(m->nonce, m->gid, m->stream, m->seq, rq);
 }
 
-void
-resume_keeper_gone(void)
+/* Those that are not answered and have waited for so many ms. */
+static void
+resume_overdue(uint64_t ms)
 {
 	struct resume *r, *next;
+	uint64_t now = mono_msec();
 
 	for (r = TAILQ_FIRST(&resumes); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, entry);
-		if (!r->open)
+		if (!r->open && now - r->begun >= ms)
 			resume_afresh(r);
 	}
+}
+
+void
+resume_keeper_gone(void)
+{
+	resume_overdue(0);
+}
+
+void
+resume_tick(void)
+{
+	resume_overdue(KEEPER_WAIT);
 }

@@ -14,7 +14,8 @@ int resume_elsewhere(struct request *, const uint8_t nonce[ID_LEN],
 void resume_pipe(uint32_t id, int fd);
 /* A client of another worker comes back for a stream of ours. fd is taken. */
 void resume_serve(const struct k_resume *, int fd);
-/* Nobody answers any more. */
+/* Nobody answers any more; or not in time. */
 void resume_keeper_gone(void);
+void resume_tick(void);
 
 #endif

@@ -28,7 +28,7 @@ struct soft {
 	uint64_t n; /* counts up */
 	uint8_t nonce[ID_LEN];
 	struct peer *owner;
-	uint64_t stream;
+	uint64_t stream, begun;
 	uint64_t used;
 	char *level;
 	LIST_HEAD(, sub) subs;
@@ -130,17 +130,22 @@ void
 soft_claim(struct peer *p, const struct k_claim *m)
 {
 	struct soft *s = soft_get(m->nonce);
-	struct k_claim old;
+	struct k_claim old = *m;
 
 	if (s == NULL)
 		return;
 	if (s->owner != NULL && (s->owner != p || s->stream != m->stream)) {
-		memcpy(old.nonce, s->nonce, ID_LEN);
+		/* To a new keeper they come in any order. */
+		if (m->begun < s->begun) {
+			(void)peer_send(p, K_RELEASE, 0, &def_k_claim, m, -1);
+			return;
+		}
 		old.stream = s->stream;
 		(void)peer_send(s->owner, K_RELEASE, 0, &def_k_claim, &old, -1);
 	}
 	s->owner = p;
 	s->stream = m->stream;
+	s->begun = m->begun;
 }
 
 void

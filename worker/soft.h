@@ -11,7 +11,7 @@
 
 #define SOFT_URIS 64 /* watched, of a session and backend */
 
-/* A GET stream has been opened; the one before, elsewhere, is released. */
+/* A GET stream has been opened; of two the older one is released. */
 void soft_claim(struct peer *, const struct k_claim *);
 /* It is no more. Nothing happens when the session has another by now. */
 void soft_unclaim(const struct peer *, const struct k_claim *);

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "handshake.h"
 #include "keeperc.h"
+#include "lease.h"
 #include "log.h"
 #include "notify.h"
 #include "oldsse.h"
@@ -20,7 +21,6 @@
 
 #define CACHE_SIZE 8192 /* entries, a power of two */
 #define PROBES     8
-#define LEASE_WAIT 20000 /* ms for the keeper to answer */
 #define TELL_TIME  300000 /* ms between signs of use to the keeper */
 
 struct upwait {
@@ -459,17 +459,19 @@ upsession_keeper_gone(void)
 	}
 }
 
-/* An answer of the keeper may have been lost; nobody waits for ever. */
+/* An answer of the keeper may have been lost; nobody waits for ever. The lease
+ * may have been passed on, once. */
 void
 upsession_tick(void)
 {
 	struct making *m, *next;
-	uint64_t now = mono_msec();
+	uint64_t now = mono_msec(), limit;
 
 	for (m = TAILQ_FIRST(&makings); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, entry);
+		limit = m->backend->conf.opening * 1000ull + LEASE_SLACK;
 		if (m->hs == NULL && m->restoring == 0 &&
-		    now - m->begun >= LEASE_WAIT)
+		    now - m->begun >= 2 * limit)
 			making_finish(m, "could not be started a session with");
 	}
 }

@@ -20,12 +20,16 @@
 #include "evlog.h"
 #include "getstream.h"
 #include "keeperc.h"
+#include "level.h"
 #include "log.h"
 #include "master.h"
 #include "oldsse.h"
 #include "origin.h"
 #include "peer.h"
 #include "priv.h"
+#include "question.h"
+#include "reslink.h"
+#include "resume.h"
 #include "roles.h"
 #include "sandbox.h"
 #include "soft.h"
@@ -361,6 +365,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	upstream_tick();
 	oldsse_tick();
 	questions_tick(mono_msec());
+	resume_tick();
+	level_tick();
+	reslink_tick();
 	keeperc_count();
 	if (worker.draining)
 		worker_idle();

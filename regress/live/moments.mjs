@@ -1,12 +1,14 @@
 // Children of stdio backends that are told to end, or whose clients leave, at
 // whatever moment: nobody loses more than what was under way, and what has been
 // stopped stays so.
-import { ok, run, running, same, sleep, test, until } from
+import { full, ok, run, running, same, sleep, test, until } from
     './lib/harness.mjs';
 import { backend, rows, say, up } from './lib/child.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { live } from './lib/paths.mjs';
+import { Pins } from './lib/pin.mjs';
+import { Peer, answer } from './lib/sse.mjs';
 
 const keeps = [`${live}/fixture/keeps.mjs`];
 const LATE = 1500; // ms until it has come up
@@ -217,7 +219,26 @@ async function subscriptions() {
 	await gw.stop();
 }
 
+// start_timeout holds for whoever waits for another worker that makes the session.
+async function patient() {
+	const gw = await start({ one: { env: { LATE: '24000' },
+	    start_timeout: '60s', instance: 'session' } });
+	await until('its tools', async () => (await tools(gw)).includes('one_pid'),
+	    60_000, 500);
+	const pins = new Pins(gw.base);
+	const peer = await new Peer(gw.url, pins).open();
+	const all = await Promise.all((await pins.two()).map(async (worker) => {
+		const s = await peer.start('one_pid', {}, { worker });
+		return (await s.next(answer(s.rpcId), 'its answer', 60_000)).result;
+	}));
+	ok(all.every((r) => !r.isError), JSON.stringify(all));
+	await gw.stop();
+}
+
 run('moments', async () => {
+	if (full)
+		await test('a child that takes 24 s, and both workers', patient,
+		    { timeout: 180_000 });
 	await starts();
 	await Promise.all([
 		test('what is stopped stays so', stopped, { timeout: 60_000 }),

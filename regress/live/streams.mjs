@@ -295,7 +295,10 @@ async function drowned(x) {
 	const got = steps(g);
 	same(got, Array.from({ length: got.length }, (_, i) =>
 	    `${nonce}#${401 - got.length + i}`), 'steps');
-	ok(got.length >= 250 && g.messages.length === got.length + 1, 'messages');
+	// Who may have seen it is told, too, that nobody waits for it.
+	same(g.messages.filter(note('notifications/cancelled')).length, 1,
+	    'taken back');
+	ok(got.length >= 250 && g.messages.length === got.length + 2, 'messages');
 }
 
 async function priming(x) {

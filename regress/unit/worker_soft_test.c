@@ -20,16 +20,29 @@ static uint32_t watched(const uint8_t *, uint32_t, const char **);
 static void on_told(struct peer *, uint32_t, void *, int);
 static void on_gone(struct peer *);
 
+static void on_release(struct peer *, uint32_t, void *, int);
+
 static const struct peer_rule rules[] = {
-    {K_REMIND, &def_k_soft, PEER_ANY, 0, on_told}};
-static const struct peer_class class = {"keeper", rules, 1, 0, on_gone, NULL};
+    {K_REMIND, &def_k_soft, PEER_ANY, 0, on_told},
+    {K_RELEASE, &def_k_claim, PEER_ANY, 0, on_release}};
+static const struct peer_class class = {"keeper", rules, 2, 0, on_gone, NULL};
 static uint32_t told;
+static uint64_t released; /* the last one, and by whom */
+static const struct peer *by;
 
 static void
 on_told(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	(void)p, (void)id, (void)msg, (void)fd;
 	told++;
+}
+
+static void
+on_release(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	(void)id, (void)fd;
+	released = ((struct k_claim *)msg)->stream;
+	by = p;
 }
 
 static void
@@ -76,7 +89,7 @@ test_owner(const uint8_t *nonce)
 	struct k_claim m;
 
 	memcpy(m.nonce, nonce, ID_LEN);
-	m.stream = 7;
+	m.stream = m.begun = 7;
 	soft_unclaim(p, &m);
 	CHECK(soft_owner(nonce) == NULL);
 	soft_claim(p, &m);
@@ -88,6 +101,56 @@ test_owner(const uint8_t *nonce)
 	m.stream = 7;
 	soft_unclaim(p, &m);
 	CHECK(soft_owner(nonce) == NULL);
+}
+
+static void
+claim(struct peer *p, uint64_t stream, uint64_t begun)
+{
+	struct k_claim m;
+	int i;
+
+	memset(&m, 0, sizeof(m));
+	m.stream = stream;
+	m.begun = begun;
+	released = 0;
+	by = NULL;
+	soft_claim(p, &m);
+	for (i = 0; i < 10; i++)
+		(void)event_base_loop(
+		    peer_base(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
+/* In whatever order they come, the newest has the session. */
+static void
+test_newest(void)
+{
+	static const uint8_t nonce[ID_LEN];
+	struct event_base *base = event_base_new();
+	struct peer *p[2], *far[2];
+	int fd[2], i;
+
+	peer_setbase(base);
+	for (i = 0; i < 2; i++) {
+		CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+		p[i] = peer_new(fd[0], &class, ROLE_WORKER, 1, 1, NULL);
+		far[i] = peer_new(fd[1], &class, ROLE_KEEPER, 0, 1, NULL);
+	}
+	claim(p[0], 7, 100);
+	CHECK(by == NULL && soft_owner(nonce) == p[0]);
+	claim(p[1], 8, 50);
+	CHECK(by == far[1] && released == 8 && soft_owner(nonce) == p[0]);
+	claim(p[1], 9, 200);
+	CHECK(by == far[0] && released == 7 && soft_owner(nonce) == p[1]);
+	claim(p[1], 3, 150);
+	CHECK(by == far[1] && released == 3 && soft_owner(nonce) == p[1]);
+	claim(p[1], 9, 250);
+	CHECK(by == NULL && soft_owner(nonce) == p[1]);
+	soft_end(nonce);
+	for (i = 0; i < 2; i++) {
+		peer_free(p[i]);
+		peer_free(far[i]);
+	}
+	event_base_free(base);
 }
 
 static void
@@ -126,7 +189,7 @@ test_bound(void)
 		level(i, "info");
 	memset(m.nonce, 0xee, sizeof(m.nonce));
 	memset(m.nonce, 0, sizeof(uint32_t));
-	m.stream = 1;
+	m.stream = m.begun = 1;
 	soft_claim((void *)&x, &m);
 	level(1, "error");
 	level(ENTRIES, "debug");
@@ -237,6 +300,7 @@ main(void)
 	CHECK(watched(b, 1, NULL) == 1);
 	CHECK(soft_owner(a) == NULL && soft_owner(b) == NULL);
 	soft_end(b);
+	test_newest();
 	test_bound();
 	test_told();
 	TEST_END();
