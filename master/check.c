@@ -238,6 +238,15 @@ check_glob(const char *s)
 	return strlen(s) > 128 ? "longer than 128 characters" : NULL;
 }
 
+const char *
+check_variable(const char *s)
+{
+	if (*s == '\0' || strlen(s) > 200 || (*s >= '0' && *s <= '9') ||
+	    !only(s, LOWER UPPER DIGIT "_"))
+		return "is no name of a variable";
+	return NULL;
+}
+
 /* The fields that the gateway itself writes towards a backend. */
 static const char *const own_headers[] = {"accept", "accept-encoding",
     "connection", "content-length", "content-type", "cookie", "expect", "host",

@@ -145,6 +145,8 @@ void conf_free(struct conf *);
 /* The effective config as YAML that conf_load reads back; secrets are shown as
  * "(set)". */
 void conf_print(FILE *, const struct conf *);
+/* A string as it stands in there. */
+void conf_print_str(FILE *, const char *);
 
 /* "/etc/mcpgwd/mcpgwd.conf", or below the caller's XDG directories. malloc'd.*/
 char *conf_default_file(int root);

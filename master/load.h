@@ -126,6 +126,7 @@ const char *check_scheme(const char *);
 const char *check_issuer(const char *);
 const char *check_user(const char *);
 const char *check_glob(const char *);
+const char *check_variable(const char *);
 const char *check_header(const char *);
 const char *check_header_value(const char *);
 const char *check_scope(const char *);

@@ -11,7 +11,6 @@
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-"
 
 static uint32_t character(const unsigned char *, size_t *);
-static void put_str(FILE *, const char *);
 static void put_list(FILE *, const char *, const char *, const struct strv *);
 static void put_duration(FILE *, const char *, const char *, uint32_t);
 static void put_size(FILE *, const char *, const char *, uint32_t);
@@ -49,8 +48,8 @@ character(const unsigned char *p, size_t *len)
 
 /* Plain where that can not be misread, else in double quotes. What the parser
  * would refuse or take for the end of a line is escaped. */
-static void
-put_str(FILE *f, const char *s)
+void
+conf_print_str(FILE *f, const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	uint32_t c;
@@ -86,7 +85,7 @@ put_list(FILE *f, const char *indent, const char *key, const struct strv *v)
 	for (i = 0; i < v->n; i++) {
 		if (i > 0)
 			fputs(", ", f);
-		put_str(f, v->v[i]);
+		conf_print_str(f, v->v[i]);
 	}
 	fputs("]\n", f);
 }
@@ -140,11 +139,11 @@ static void
 put_pem(FILE *f, const struct conf_pem *pem)
 {
 	if (*pem->how == 'f') {
-		put_str(f, pem->from);
+		conf_print_str(f, pem->from);
 		return;
 	}
 	fprintf(f, "{%s: ", pem->how);
-	put_str(f, pem->from);
+	conf_print_str(f, pem->from);
 	putc('}', f);
 }
 
@@ -186,11 +185,11 @@ put_top(FILE *f, const struct conf *c)
 	const struct conf_listen *cl;
 
 	fputs("issuer: ", f);
-	put_str(f, c->issuer);
+	conf_print_str(f, c->issuer);
 	fputs("\nlisten:\n", f);
 	TAILQ_FOREACH (cl, &c->listens, entry) {
 		fputs("  - address: ", f);
-		put_str(f, cl->text);
+		conf_print_str(f, cl->text);
 		putc('\n', f);
 		put_pair(f, "tls", &cl->tls);
 	}
@@ -198,9 +197,9 @@ put_top(FILE *f, const struct conf *c)
 	put_list(f, "", "origins", &c->origins);
 	put_list(f, "", "trusted_proxies", &c->trusted_proxies);
 	fprintf(f, "workers: %u\nstate: ", c->workers);
-	put_str(f, c->state);
+	conf_print_str(f, c->state);
 	fputs("\ncontrol: ", f);
-	put_str(f, c->control);
+	conf_print_str(f, c->control);
 	fprintf(f, "\nlog: {level: %s, format: %s}\n", levels[c->loglevel & 3],
 	    c->logjson ? "json" : "text");
 	put_duration(f, "", "session_ttl", c->session_ttl);
@@ -228,9 +227,9 @@ put_auth(FILE *f, const struct conf *c)
 	fputs("  scopes:\n", f);
 	for (i = 0; i < c->scopes.n; i++) {
 		fputs("    ", f);
-		put_str(f, kv[i].name);
+		conf_print_str(f, kv[i].name);
 		fputs(": ", f);
-		put_str(f, kv[i].value);
+		conf_print_str(f, kv[i].value);
 		putc('\n', f);
 	}
 }
@@ -247,7 +246,7 @@ put_child(FILE *f, const struct conf_be *be)
 	put_list(f, "    ", "command", &c->x.argv);
 	if (c->user != NULL) {
 		fputs("    user: ", f);
-		put_str(f, c->user);
+		conf_print_str(f, c->user);
 		putc('\n', f);
 	}
 	fputs("    env:\n", f);
@@ -256,11 +255,11 @@ put_child(FILE *f, const struct conf_be *be)
 		if (strv_has(&c->secrets, kv[i].name))
 			fputs("(set)", f);
 		else
-			put_str(f, kv[i].value);
+			conf_print_str(f, kv[i].value);
 		putc('\n', f);
 	}
 	fputs("    cwd: ", f);
-	put_str(f, c->x.cwd);
+	conf_print_str(f, c->x.cwd);
 	fprintf(f, "\n    instance: %s\n    max_instances: %u\n",
 	    instances[be->b.stdio & 3], c->s.max_instances);
 	put_duration(f, "    ", "idle", c->s.idle);
@@ -292,7 +291,7 @@ put_reach(FILE *f, const struct conf_be *be)
 	uint32_t i;
 
 	fputs("    url: ", f);
-	put_str(f, b->url);
+	conf_print_str(f, b->url);
 	putc('\n', f);
 	if (be->ca.how != NULL) {
 		fputs("    ca: ", f);
@@ -304,7 +303,7 @@ put_reach(FILE *f, const struct conf_be *be)
 		fputs("    headers:\n", f);
 	for (i = 0; i < b->headers.n; i++) {
 		fputs("      ", f);
-		put_str(f, kv[i].name);
+		conf_print_str(f, kv[i].name);
 		fputs(": (set)\n", f);
 	}
 }
@@ -333,7 +332,7 @@ static void
 put_endpoint(FILE *f, const struct conf_ep *ep)
 {
 	fputs("  ", f);
-	put_str(f, ep->path);
+	conf_print_str(f, ep->path);
 	fputs(":\n", f);
 	if (ep->all)
 		fputs("    backends: \"*\"\n", f);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "load.h"
 #include "log.h"
 #include "master.h"
+#include "utf8.h"
 
 #define PORT         4444
 #define PASSWORD_RAW 9
@@ -25,19 +27,43 @@
 #define VARS_MAX     100 /* as env takes */
 #define VALUE_MAX    8192
 #define DIRS_MAX     250 /* as write takes */
+#define NAMED_MAX    8 /* of each kind that is left out, in the log */
+
+/* What the server has to do without. */
+enum left {
+	LEFT_NAME,
+	LEFT_FILE,
+	NLEFT,
+};
+
+struct single {
+	struct strv argv, dirs, left[NLEFT];
+	char cwd[PATH_MAX], *state, *control;
+	unsigned int port;
+};
 
 extern char **environ;
 
 static int words(const char *, struct strv *);
-static void put_string(FILE *, const char *, size_t);
-static int printable(const char *);
+static const char *unfit(const char *);
+static char *bad_word(const struct strv *);
+static void leave(struct single *, enum left, const char *);
+static void say_left(const struct single *);
 static char *program(const char *, const char *);
 static void put_list(FILE *, const char *, const struct strv *);
-static void put_env(FILE *);
-static int siblings(struct strv *, const char *, const char *);
-static int all_but(struct strv *, const char *);
+static void put_env(FILE *, struct single *);
+static void sibling(struct single *, const char *);
+static int siblings(struct single *, const char *);
+static int all_but(struct single *);
 static char *state_dir(unsigned int);
 static unsigned int port(void);
+static char *check(struct single *, const char *);
+static char *write_conf(struct single *, const char *, int);
+
+static const char *const lefts[NLEFT] = {
+    [LEFT_NAME] = "variables with a name that a config can not have",
+    [LEFT_FILE] = "files whose name is not UTF-8 or holds $STATE",
+};
 
 /* Split at blanks; '…' and "…" are the only quoting, there is no shell. */
 static int
@@ -98,26 +124,75 @@ program(const char *name, const char *cwd)
 	return NULL;
 }
 
-static int
-printable(const char *s)
+/* Why a config can not hold a path, as one of a backend's, or NULL. */
+static const char *
+unfit(const char *s)
 {
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			return 0;
-	return 1;
+	if (!utf8_valid(s, strlen(s)))
+		return "is not UTF-8";
+	if (strstr(s, "$STATE") != NULL)
+		return "holds $STATE, which stands for a directory of the "
+		       "server's own";
+	return NULL;
 }
 
-/* A double-quoted YAML string. */
-static void
-put_string(FILE *f, const char *s, size_t len)
+/* Which word can not be passed on, and why; malloc'd or NULL. */
+static char *
+bad_word(const struct strv *argv)
 {
-	putc('"', f);
-	for (; len > 0; len--, s++) {
-		if (*s == '"' || *s == '\\')
-			putc('\\', f);
-		putc(*s, f);
+	char text[256], *err;
+	size_t len;
+	uint32_t i;
+
+	for (i = 0; i < argv->n; i++) {
+		len = strlen(argv->v[i]);
+		if (utf8_valid(argv->v[i], len))
+			continue;
+		(void)log_escape(text, sizeof text, argv->v[i], len);
+		xasprintf(&err,
+		    "-S: word %u of the command is not UTF-8, as a config "
+		    "is: %s",
+		    i + 1, text);
+		return err;
 	}
-	putc('"', f);
+	return NULL;
+}
+
+static void
+leave(struct single *s, enum left why, const char *name)
+{
+	if (strv_add(&s->left[why], name) == -1)
+		fatalx("out of memory");
+}
+
+/* Each kind in one line, however many there are. */
+static void
+say_left(const struct single *s)
+{
+	const struct strv *v;
+	char *names, *more;
+	uint32_t n;
+	int why;
+
+	for (why = 0; why < NLEFT; why++) {
+		v = &s->left[why];
+		if (v->n == 0)
+			continue;
+		names = xstrdup(v->v[0]);
+		for (n = 1; n < v->n && n < NAMED_MAX; n++) {
+			xasprintf(&more, "%s, %s", names, v->v[n]);
+			free(names);
+			names = more;
+		}
+		if (n < v->n)
+			log_warnx(
+			    "-S: the server does without %s: %s and %u more",
+			    lefts[why], names, v->n - n);
+		else
+			log_warnx("-S: the server does without %s: %s",
+			    lefts[why], names);
+		free(names);
+	}
 }
 
 static void
@@ -128,59 +203,74 @@ put_list(FILE *f, const char *key, const struct strv *v)
 	fprintf(f, "    %s:\n", key);
 	for (i = 0; i < v->n; i++) {
 		fputs("      - ", f);
-		put_string(f, v->v[i], strlen(v->v[i]));
+		conf_print_str(f, v->v[i]);
 		putc('\n', f);
 	}
 }
 
-/* What the caller's shell would give it. */
+/* What the caller's shell would give it: by name, for a value may be anything
+ * but empty, and stays as it is. */
 static void
-put_env(FILE *f)
+put_env(FILE *f, struct single *s)
 {
-	const char *eq;
-	char **e;
+	char **e, *name;
+	size_t len;
 	int n = 0;
 
 	fputs("    env:\n", f);
 	for (e = environ; *e != NULL && n < VARS_MAX; e++) {
-		if ((eq = strchr(*e, '=')) == NULL || strlen(eq) > VALUE_MAX ||
-		    !printable(*e) || eq == *e ||
-		    strspn(*e, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
-			       "uvwxyz0123456789_") < (size_t)(eq - *e) ||
-		    (**e >= '0' && **e <= '9') ||
+		len = strcspn(*e, "=");
+		if ((*e)[len] == '\0' || len == 0 ||
+		    strlen(*e + len) > VALUE_MAX ||
 		    strncmp(*e, "NOTIFY_SOCKET=", 14) == 0 ||
 		    strncmp(*e, "TMPDIR=", 7) == 0)
 			continue;
-		fprintf(f, "      %.*s: ", (int)(eq - *e), *e);
-		put_string(f, eq + 1, strlen(eq + 1));
-		putc('\n', f);
-		n++;
+		xasprintf(&name, "%.*s", (int)len, *e);
+		if (check_variable(name) != NULL)
+			leave(s, LEFT_NAME, name);
+		else if (getenv(name) != *e + len + 1)
+			; /* a second one of that name */
+		else if (++n > 0 && (*e)[len + 1] == '\0')
+			fprintf(f, "      %s: \"\"\n", name);
+		else
+			fprintf(f, "      %s: {env: %s}\n", name, name);
+		free(name);
 	}
 	if (n == 0)
 		fputs("      LANG: C\n", f);
 }
 
-/* Everything in dir (which ends in a slash) but what lies on the way to not. */
+/* Adds what the server may use; what lies on the way to our state is not. */
+static void
+sibling(struct single *s, const char *path)
+{
+	size_t len = strlen(path);
+
+	if (strncmp(s->state, path, len) == 0 &&
+	    (s->state[len] == '/' || s->state[len] == '\0'))
+		return;
+	if (unfit(path) != NULL)
+		leave(s, LEFT_FILE, path);
+	else if (access(path, F_OK) == 0 && strv_add(&s->dirs, path) == -1)
+		fatalx("out of memory");
+}
+
+/* Everything in dir, which ends in a slash. */
 static int
-siblings(struct strv *v, const char *dir, const char * not )
+siblings(struct single *s, const char *dir)
 {
 	const struct dirent *de;
 	char *path;
-	size_t len;
 	DIR *d;
 
 	if ((d = opendir(dir)) == NULL)
 		return -1;
-	while ((de = readdir(d)) != NULL && v->n < DIRS_MAX) {
+	while ((de = readdir(d)) != NULL && s->dirs.n < DIRS_MAX) {
 		if (strcmp(de->d_name, ".") == 0 ||
-		    strcmp(de->d_name, "..") == 0 || !printable(de->d_name))
+		    strcmp(de->d_name, "..") == 0)
 			continue;
 		xasprintf(&path, "%s%s", dir, de->d_name);
-		len = strlen(path);
-		if ((strncmp(not, path, len) != 0 ||
-			(not [len] != '/' && not [len] != '\0')) &&
-		    access(path, F_OK) == 0 && strv_add(v, path) == -1)
-			fatalx("out of memory");
+		sibling(s, path);
 		free(path);
 	}
 	closedir(d);
@@ -189,16 +279,16 @@ siblings(struct strv *v, const char *dir, const char * not )
 
 /* All files there are but our state: what lies beside each part of its path. */
 static int
-all_but(struct strv *v, const char *state)
+all_but(struct single *s)
 {
-	const char *slash = state;
+	const char *slash = s->state;
 	char *dir;
 	int rv = 0;
 
 	while (rv == 0 && (slash = strchr(slash, '/')) != NULL) {
 		slash++;
-		xasprintf(&dir, "%.*s", (int)(slash - state), state);
-		rv = siblings(v, dir, state);
+		xasprintf(&dir, "%.*s", (int)(slash - s->state), s->state);
+		rv = siblings(s, dir);
 		free(dir);
 	}
 	return rv;
@@ -231,79 +321,119 @@ port(void)
 	return why != NULL ? 0 : (unsigned int)n;
 }
 
-char *
-single_conf(const char *command, int noauth, char **err)
+/* What can not be served from here: malloc'd, or NULL and s is filled. */
+static char *
+check(struct single *s, const char *command)
 {
-	struct strv argv = {NULL, 0}, dirs = {NULL, 0};
-	uint8_t raw[PASSWORD_RAW];
-	char password[B64URL_LEN(PASSWORD_RAW) + 1];
-	char cwd[PATH_MAX], *state, *text = NULL, *full = NULL;
-	unsigned int p = port();
+	const char *why;
+	char *err = NULL, *full;
+
+	if (s->port == 0)
+		xasprintf(&err, "PORT=%s is no port", getenv("PORT"));
+	else if (words(command, &s->argv) == -1 || s->argv.n == 0)
+		xasprintf(&err, "-S: give the command as one argument, its "
+				"words apart by blanks; quotes must be closed");
+	else if (s->argv.n > WORDS_MAX)
+		xasprintf(
+		    &err, "-S: the command has more than %d words", WORDS_MAX);
+	else if ((why = unfit(s->state)) != NULL)
+		xasprintf(&err,
+		    "-S: the name of XDG_RUNTIME_DIR %s; set another", why);
+	else if (getcwd(s->cwd, sizeof s->cwd) == NULL)
+		xasprintf(&err, "-S: the current directory: %s; go to another",
+		    strerror(errno));
+	else if ((why = unfit(s->cwd)) != NULL)
+		xasprintf(&err,
+		    "-S: the name of the current directory %s; go to another",
+		    why);
+	else if (strcmp(s->cwd, "/") != 0 &&
+		 strncmp(s->state, s->cwd, strlen(s->cwd)) == 0)
+		xasprintf(&err,
+		    "-S: not from here, where the state of the "
+		    "gateway will be (%s): go to another directory",
+		    s->state);
+	else if ((full = program(s->argv.v[0], s->cwd)) == NULL)
+		xasprintf(&err, "-S: %s is not in PATH", s->argv.v[0]);
+	else {
+		free(s->argv.v[0]);
+		s->argv.v[0] = full;
+		err = bad_word(&s->argv);
+	}
+	if (err == NULL && all_but(s) == -1)
+		xasprintf(
+		    &err, "-S: what lies beside %s can not be read", s->state);
+	return err;
+}
+
+static char *
+write_conf(struct single *s, const char *password, int noauth)
+{
+	char *text;
 	size_t len;
 	FILE *f;
 
-	*err = NULL;
-	state = state_dir(p);
-	if (p == 0)
-		xasprintf(err, "PORT=%s is no port", getenv("PORT"));
-	else if (!printable(command) || words(command, &argv) == -1 ||
-		 argv.n == 0 || argv.n > WORDS_MAX)
-		xasprintf(err, "-S: give the command as one argument, its "
-			       "words apart by blanks; quotes must be closed");
-	else if (getcwd(cwd, sizeof cwd) == NULL || !printable(cwd) ||
-		 (strcmp(cwd, "/") != 0 &&
-		     strncmp(state, cwd, strlen(cwd)) == 0))
-		xasprintf(err,
-		    "-S: not from here, where the state of the "
-		    "gateway will be (%s): go to another directory",
-		    state);
-	else if ((full = program(argv.v[0], cwd)) == NULL)
-		xasprintf(err, "-S: %s is not in PATH", argv.v[0]);
-	else if (all_but(&dirs, state) == -1)
-		xasprintf(
-		    err, "-S: what lies beside %s can not be read", state);
-	if (*err != NULL)
-		goto out;
-	free(argv.v[0]);
-	argv.v[0] = full;
-	arc4random_buf(raw, sizeof raw);
-	b64url_encode(password, raw, sizeof raw);
 	if ((f = open_memstream(&text, &len)) == NULL)
 		fatalx("out of memory");
 	fprintf(f,
 	    "issuer: http://localhost:%u\n"
 	    "listen: [{address: \"127.0.0.1:%u\"}]\n"
 	    "workers: 2\n"
-	    "state: %s\n"
-	    "control: %s.sock\n"
 	    "auth:\n"
 	    "  password: %s\n"
 	    "endpoints:\n"
 	    "  /mcp: {backends: [server], prefix: none, auth: %s}\n"
-	    "backends:\n"
-	    "  server:\n"
-	    "    instance: session\n"
-	    "    declare: [sampling, elicitation, roots]\n"
-	    "    cwd: ",
-	    p, p, state, state, password, noauth ? "none" : "required");
-	put_string(f, cwd, strlen(cwd));
+	    "state: ",
+	    s->port, s->port, password, noauth ? "none" : "required");
+	conf_print_str(f, s->state);
+	fputs("\ncontrol: ", f);
+	conf_print_str(f, s->control);
+	fputs("\nbackends:\n"
+	      "  server:\n"
+	      "    instance: session\n"
+	      "    declare: [sampling, elicitation, roots]\n"
+	      "    cwd: ",
+	    f);
+	conf_print_str(f, s->cwd);
 	putc('\n', f);
-	put_list(f, "command", &argv);
-	put_list(f, "write", &dirs);
-	put_env(f);
+	put_list(f, "command", &s->argv);
+	put_list(f, "write", &s->dirs);
+	put_env(f, s);
 	if (ferror(f) || fclose(f) != 0)
 		fatalx("out of memory");
-	if (noauth)
-		xasprintf(&master.banner,
-		    "http://localhost:%u/mcp (for everybody on this machine)",
-		    p);
-	else
-		xasprintf(&master.banner,
-		    "http://localhost:%u/mcp  name: owner  password: %s", p,
-		    password);
-out:
-	strv_free(&argv);
-	strv_free(&dirs);
-	free(state);
+	return text;
+}
+
+char *
+single_conf(const char *command, int noauth, char **err)
+{
+	struct single s = {.port = port()};
+	uint8_t raw[PASSWORD_RAW];
+	char password[B64URL_LEN(PASSWORD_RAW) + 1], *text = NULL;
+	int i;
+
+	s.state = state_dir(s.port);
+	xasprintf(&s.control, "%s.sock", s.state);
+	if ((*err = check(&s, command)) == NULL) {
+		arc4random_buf(raw, sizeof raw);
+		b64url_encode(password, raw, sizeof raw);
+		text = write_conf(&s, password, noauth);
+		say_left(&s);
+		if (noauth)
+			xasprintf(&master.banner,
+			    "http://localhost:%u/mcp (for everybody on this "
+			    "machine)",
+			    s.port);
+		else
+			xasprintf(&master.banner,
+			    "http://localhost:%u/mcp  name: owner  password: "
+			    "%s",
+			    s.port, password);
+	}
+	strv_free(&s.argv);
+	strv_free(&s.dirs);
+	for (i = 0; i < NLEFT; i++)
+		strv_free(&s.left[i]);
+	free(s.state);
+	free(s.control);
 	return text;
 }

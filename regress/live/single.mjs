@@ -26,7 +26,8 @@ async function place() {
 const launch = (p, args, opts = {}) => new Child('mcpgwd', `${bin}/mcpgwd`,
     ['-d', '-L', bin, ...args], { cwd: `${p.dir}/work`, ...as, ...opts, env: {
 	PATH: '/usr/bin:/bin', HOME: p.dir, PORT: String(p.port),
-	XDG_RUNTIME_DIR: `${p.dir}/run`, API_KEY: 'k "1"\\', ...opts.env,
+	XDG_RUNTIME_DIR: `${p.dir}/run`, API_KEY: 'k "1"\\', LINES: 'a\nb\u0085',
+	...opts.env,
 	ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
 } });
 
@@ -60,9 +61,12 @@ async function signedIn() {
 	// A program above the state of the gateway.
 	symlinkSync(node, `${p.dir}/server`);
 	writeFileSync(`${p.dir}/beside`, '');
+	// Beside the state anybody may have put a name that is not UTF-8.
+	writeFileSync(Buffer.from(`${p.dir}/caf\xe9`, 'latin1'), '');
 	const child = launch(p, ['-S',
 	    `${p.dir}/server ${live}/fixture/child.mjs 'a b' "c'd" e"f"'g' '' '$(id);x|y'`]);
 	const line = await banner(child, p.port);
+	ok(/does without .*\/caf\\xe9/.test(child.output), child.output);
 	// What lay there then need not when a session begins.
 	rmSync(`${p.dir}/beside`);
 	const base = `http://localhost:${p.port}`;
@@ -77,7 +81,8 @@ async function signedIn() {
 	same(JSON.parse(await say(mcp, 'argv')),
 	    ['a b', 'c\'d', 'efg', '', '$(id);x|y'], 'arguments');
 	const env = JSON.parse(await say(mcp, 'env'));
-	same([env.API_KEY, env.HOME], ['k "1"\\', p.dir], 'the caller\'s own');
+	same([env.API_KEY, env.HOME, env.LINES],
+	    ['k "1"\\', p.dir, 'a\nb\u0085'], 'the caller\'s own');
 	ok(env.TMPDIR.startsWith(`${p.dir}/run/mcpgwd-${p.port}-backends/`),
 	    env.TMPDIR);
 	// The caller's files, but not what the gateway knows.
