@@ -5,6 +5,7 @@
  * and his files, but for our own state.
  */
 #include <sys/types.h>
+#include <sys/stat.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -240,18 +241,22 @@ put_env(FILE *f, struct single *s)
 		fputs("      LANG: C\n", f);
 }
 
-/* Adds what the server may use; what lies on the way to our state is not. */
+/* Adds what the server may use; what lies on the way to our state is not. A
+ * link needs no mention: where it leads to has one, unless it is our state. */
 static void
 sibling(struct single *s, const char *path)
 {
+	struct stat st;
 	size_t len = strlen(path);
 
+	if (lstat(path, &st) == -1 || S_ISLNK(st.st_mode))
+		return;
 	if (strncmp(s->state, path, len) == 0 &&
 	    (s->state[len] == '/' || s->state[len] == '\0'))
 		return;
 	if (unfit(path) != NULL)
 		leave(s, LEFT_FILE, path);
-	else if (access(path, F_OK) == 0 && strv_add(&s->dirs, path) == -1)
+	else if (strv_add(&s->dirs, path) == -1)
 		fatalx("out of memory");
 }
 
@@ -295,17 +300,21 @@ all_but(struct single *s)
 }
 
 /* Where it is gone with the session: sign-ins of a server that is tried out
- * need not outlive it, and no file of the caller's lies beside it. */
+ * need not outlive it, and no file of the caller's lies beside it. Without
+ * links, so that what lies beside is what is not on its way. */
 static char *
 state_dir(unsigned int p)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
-	char *s;
+	char real[PATH_MAX], *s;
 
-	if (dir != NULL && *dir == '/' && access(dir, W_OK) == 0)
-		xasprintf(&s, "%s/mcpgwd-%u", dir, p);
+	if (dir != NULL && *dir == '/' && access(dir, W_OK) == 0 &&
+	    realpath(dir, real) != NULL)
+		xasprintf(&s, "%s/mcpgwd-%u", real, p);
 	else
-		xasprintf(&s, "/tmp/mcpgwd-%u-%u", (unsigned int)getuid(), p);
+		xasprintf(&s, "%s/mcpgwd-%u-%u",
+		    realpath("/tmp", real) != NULL ? real : "/tmp",
+		    (unsigned int)getuid(), p);
 	return s;
 }
 

@@ -176,6 +176,43 @@ files(void)
 	conf_free(c);
 }
 
+/* Anybody's, too: one that leads to the state, or above it. */
+static void
+links(void)
+{
+	struct conf *c;
+	char *up, *in, *state, *run;
+
+	xasprintf(&up, "%s/up", dir);
+	xasprintf(&in, "%s/in", dir);
+	xasprintf(&state, "%s/mcpgwd-4711", dir);
+	CHECK(symlink("..", up) == 0 && symlink(state, in) == 0);
+	CHECK(mkdir(state, 0700) == 0);
+	touch("mcpgwd-4711/pepper");
+	c = start(COMMAND);
+	CHECK(c != NULL && !may_write(c, "up") && !may_write(c, "in"));
+	conf_free(c);
+	free(in);
+	xasprintf(&in, "%s/pepper", dir);
+	free(state);
+	xasprintf(&state, "%s/mcpgwd-4711/pepper", dir);
+	CHECK(symlink(state, in) == 0);
+	c = start(COMMAND);
+	CHECK(c != NULL && !may_write(c, "pepper"));
+	conf_free(c);
+	/* Where the way to the state itself is one. */
+	xasprintf(&run, "%s/%s", up, strrchr(dir, '/') + 1);
+	CHECK(setenv("XDG_RUNTIME_DIR", run, 1) == 0);
+	c = start(COMMAND);
+	CHECK(c != NULL && strncmp(c->state, dir, strlen(dir)) == 0);
+	conf_free(c);
+	CHECK(setenv("XDG_RUNTIME_DIR", dir, 1) == 0);
+	free(up);
+	free(in);
+	free(state);
+	free(run);
+}
+
 static void
 words(void)
 {
@@ -236,6 +273,7 @@ main(void)
 	CHECK(setenv("XDG_RUNTIME_DIR", dir, 1) == 0);
 	variables();
 	files();
+	links();
 	words();
 	places();
 	free(err);
