@@ -103,6 +103,12 @@ char *path_join(const char *dir, const char *path);
 /* The table of the whole file (schema.c), defaults and references (conf.c). */
 extern const struct keydef schema_top[];
 
+/* What some keys of a stdio backend take. */
+#define ARGS_MAX 64
+#define ENV_MAX  100
+#define DIRS_MAX 250
+#define TEXT_LEN 8192 /* bytes of an argument or of the value of a variable */
+
 /* schema_child.c: stdio backends. Its keys are those of a struct conf_be. */
 extern const struct keydef schema_child[];
 void child_defaults(struct conf_be *);

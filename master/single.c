@@ -24,21 +24,24 @@
 
 #define PORT         4444
 #define PASSWORD_RAW 9
-#define WORDS_MAX    64
-#define VARS_MAX     100 /* as env takes */
-#define VALUE_MAX    8192
-#define DIRS_MAX     250 /* as write takes */
+#define ENV_BYTES    (256 * 1024) /* so that all fits into one message */
 #define NAMED_MAX    8 /* of each kind that is left out, in the log */
 
 /* What the server has to do without. */
 enum left {
 	LEFT_NAME,
+	LEFT_LONG,
+	LEFT_VARS,
 	LEFT_FILE,
+	LEFT_FILES,
 	NLEFT,
 };
 
 struct single {
 	struct strv argv, dirs, left[NLEFT];
+	struct strv others; /* files that are neither the caller's nor root's */
+	unsigned int nvars;
+	size_t bytes; /* of variables */
 	char cwd[PATH_MAX], *state, *control;
 	unsigned int port;
 };
@@ -48,13 +51,16 @@ extern char **environ;
 static int words(const char *, struct strv *);
 static const char *unfit(const char *);
 static char *bad_word(const struct strv *);
-static void leave(struct single *, enum left, const char *);
+static void take(struct strv *, const char *);
 static void say_left(const struct single *);
 static char *program(const char *, const char *);
 static void put_list(FILE *, const char *, const struct strv *);
+static int needed(const char *);
+static void put_var(FILE *, struct single *, const char *, const char *);
 static void put_env(FILE *, struct single *);
 static void sibling(struct single *, const char *);
 static int siblings(struct single *, const char *);
+static void limit_dirs(struct single *);
 static int all_but(struct single *);
 static char *state_dir(unsigned int);
 static unsigned int port(void);
@@ -63,6 +69,10 @@ static char *write_conf(struct single *, const char *, int);
 
 static const char *const lefts[NLEFT] = {
     [LEFT_NAME] = "variables with a name that a config can not have",
+    [LEFT_LONG] = "variables that are too long",
+    [LEFT_VARS] = "variables, since there are too many (unset some)",
+    [LEFT_FILES] = "files beside the state of the gateway, since there are "
+		   "too many (set XDG_RUNTIME_DIR to another directory)",
     [LEFT_FILE] = "files whose name is not UTF-8 or holds $STATE",
 };
 
@@ -147,6 +157,13 @@ bad_word(const struct strv *argv)
 
 	for (i = 0; i < argv->n; i++) {
 		len = strlen(argv->v[i]);
+		if (len > TEXT_LEN) {
+			xasprintf(&err,
+			    "-S: word %u of the command is longer than %d "
+			    "bytes",
+			    i + 1, TEXT_LEN);
+			return err;
+		}
 		if (utf8_valid(argv->v[i], len))
 			continue;
 		(void)log_escape(text, sizeof text, argv->v[i], len);
@@ -160,9 +177,9 @@ bad_word(const struct strv *argv)
 }
 
 static void
-leave(struct single *s, enum left why, const char *name)
+take(struct strv *v, const char *s)
 {
-	if (strv_add(&s->left[why], name) == -1)
+	if (strv_add(v, s) == -1)
 		fatalx("out of memory");
 }
 
@@ -209,35 +226,68 @@ put_list(FILE *f, const char *key, const struct strv *v)
 	}
 }
 
-/* What the caller's shell would give it: by name, for a value may be anything
- * but empty, and stays as it is. */
-static void
-put_env(FILE *f, struct single *s)
+/* What hardly any program does without. */
+static int
+needed(const char *name)
 {
-	char **e, *name;
-	size_t len;
-	int n = 0;
+	static const char *const names[] = {
+	    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", NULL};
+	const char *const *p;
 
-	fputs("    env:\n", f);
-	for (e = environ; *e != NULL && n < VARS_MAX; e++) {
-		len = strcspn(*e, "=");
-		if ((*e)[len] == '\0' || len == 0 ||
-		    strlen(*e + len) > VALUE_MAX ||
-		    strncmp(*e, "NOTIFY_SOCKET=", 14) == 0 ||
-		    strncmp(*e, "TMPDIR=", 7) == 0)
-			continue;
-		xasprintf(&name, "%.*s", (int)len, *e);
-		if (check_variable(name) != NULL)
-			leave(s, LEFT_NAME, name);
-		else if (getenv(name) != *e + len + 1)
-			; /* a second one of that name */
-		else if (++n > 0 && (*e)[len + 1] == '\0')
+	for (p = names; *p != NULL; p++)
+		if (strcmp(name, *p) == 0)
+			return 1;
+	return 0;
+}
+
+/* By name, for a value may be anything but empty, and stays as it is. */
+static void
+put_var(FILE *f, struct single *s, const char *name, const char *value)
+{
+	size_t len = strlen(value), bytes = s->bytes + strlen(name) + len;
+
+	if (check_variable(name) != NULL)
+		take(&s->left[LEFT_NAME], name);
+	else if (len > TEXT_LEN)
+		take(&s->left[LEFT_LONG], name);
+	else if (s->nvars == ENV_MAX || bytes > ENV_BYTES)
+		take(&s->left[LEFT_VARS], name);
+	else {
+		s->nvars++;
+		s->bytes = bytes;
+		if (len == 0)
 			fprintf(f, "      %s: \"\"\n", name);
 		else
 			fprintf(f, "      %s: {env: %s}\n", name, name);
-		free(name);
 	}
-	if (n == 0)
+}
+
+/* What the caller's shell would give it, in two rounds: if there is no room for
+ * all of it, then for what is needed. */
+static void
+put_env(FILE *f, struct single *s)
+{
+	const char *value;
+	char **e, *name;
+	size_t len;
+	int rest;
+
+	fputs("    env:\n", f);
+	for (rest = 0; rest < 2; rest++)
+		for (e = environ; *e != NULL; e++) {
+			len = strcspn(*e, "=");
+			if (len == 0 || (*e)[len] == '\0')
+				continue;
+			value = *e + len + 1;
+			xasprintf(&name, "%.*s", (int)len, *e);
+			/* The first of its name is the one. */
+			if (needed(name) != rest && getenv(name) == value &&
+			    strcmp(name, "NOTIFY_SOCKET") != 0 &&
+			    strcmp(name, "TMPDIR") != 0)
+				put_var(f, s, name, value);
+			free(name);
+		}
+	if (s->nvars == 0)
 		fputs("      LANG: C\n", f);
 }
 
@@ -255,9 +305,11 @@ sibling(struct single *s, const char *path)
 	    (s->state[len] == '/' || s->state[len] == '\0'))
 		return;
 	if (unfit(path) != NULL)
-		leave(s, LEFT_FILE, path);
-	else if (strv_add(&s->dirs, path) == -1)
-		fatalx("out of memory");
+		take(&s->left[LEFT_FILE], path);
+	else if (st.st_uid == 0 || st.st_uid == getuid())
+		take(&s->dirs, path);
+	else
+		take(&s->others, path);
 }
 
 /* Everything in dir, which ends in a slash. */
@@ -270,7 +322,7 @@ siblings(struct single *s, const char *dir)
 
 	if ((d = opendir(dir)) == NULL)
 		return -1;
-	while ((de = readdir(d)) != NULL && s->dirs.n < DIRS_MAX) {
+	while ((de = readdir(d)) != NULL) {
 		if (strcmp(de->d_name, ".") == 0 ||
 		    strcmp(de->d_name, "..") == 0)
 			continue;
@@ -280,6 +332,22 @@ siblings(struct single *s, const char *dir)
 	}
 	closedir(d);
 	return 0;
+}
+
+/* As many as write takes; nobody else can push out what is the caller's. */
+static void
+limit_dirs(struct single *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->others.n; i++)
+		take(&s->dirs, s->others.v[i]);
+	for (i = DIRS_MAX; i < s->dirs.n; i++) {
+		take(&s->left[LEFT_FILES], s->dirs.v[i]);
+		free(s->dirs.v[i]);
+	}
+	if (s->dirs.n > DIRS_MAX)
+		s->dirs.n = DIRS_MAX;
 }
 
 /* All files there are but our state: what lies beside each part of its path. */
@@ -296,6 +364,7 @@ all_but(struct single *s)
 		rv = siblings(s, dir);
 		free(dir);
 	}
+	limit_dirs(s);
 	return rv;
 }
 
@@ -342,9 +411,9 @@ check(struct single *s, const char *command)
 	else if (words(command, &s->argv) == -1 || s->argv.n == 0)
 		xasprintf(&err, "-S: give the command as one argument, its "
 				"words apart by blanks; quotes must be closed");
-	else if (s->argv.n > WORDS_MAX)
+	else if (s->argv.n > ARGS_MAX)
 		xasprintf(
-		    &err, "-S: the command has more than %d words", WORDS_MAX);
+		    &err, "-S: the command has more than %d words", ARGS_MAX);
 	else if ((why = unfit(s->state)) != NULL)
 		xasprintf(&err,
 		    "-S: the name of XDG_RUNTIME_DIR %s; set another", why);
@@ -440,6 +509,7 @@ single_conf(const char *command, int noauth, char **err)
 	}
 	strv_free(&s.argv);
 	strv_free(&s.dirs);
+	strv_free(&s.others);
 	for (i = 0; i < NLEFT; i++)
 		strv_free(&s.left[i]);
 	free(s.state);

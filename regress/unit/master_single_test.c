@@ -1,6 +1,7 @@
 /*
  * -S: the config that is written from a command line holds whatever the caller
- * has, and what it can not hold is said: names that are not UTF-8.
+ * has, and what it can not hold is said: names that are not UTF-8, too many of
+ * them, words that are too long.
  */
 #include <sys/stat.h>
 
@@ -122,23 +123,39 @@ touch(const char *name)
 	free(path);
 }
 
+/* The caller's environment is NULL-terminated all, and where the state is. */
+static struct conf *
+start_with(const char *const *all, size_t n)
+{
+	char **saved = environ, **copy = xcalloc(n + 3, sizeof *copy);
+	struct conf *c;
+	size_t i;
+
+	xasprintf(&copy[0], "XDG_RUNTIME_DIR=%s", dir);
+	copy[1] = xstrdup("PORT=4711");
+	for (i = 0; i < n; i++)
+		copy[i + 2] = xstrdup(all[i]);
+	environ = copy;
+	c = start(COMMAND);
+	environ = saved;
+	for (i = 0; i < n + 2; i++)
+		free(copy[i]);
+	free(copy);
+	return c;
+}
+
 /* ---- what a config can not hold ---- */
 
 static void
 variables(void)
 {
-	char given[64];
-	char *const all[] = {"caf\xe9=1", "FUNC%%=() { :; }", "LATIN=caf\xe9",
-	    "LINES=a\nb\tc\x01\xc2\x85\xef\xbf\xbe\x7f", "QUOTES=\"'\\$STATE",
-	    "EMPTY=", "TWICE=1", "TWICE=2", "NOTIFY_SOCKET=/x", "TMPDIR=/x",
-	    given, "PATH=/bin", NULL};
-	char **saved = environ, *copy[sizeof all / sizeof all[0]];
+	static const char *const all[] = {"caf\xe9=1", "FUNC%%=() { :; }",
+	    "LATIN=caf\xe9", "LINES=a\nb\tc\x01\xc2\x85\xef\xbf\xbe\x7f",
+	    "QUOTES=\"'\\$STATE", "EMPTY=", "TWICE=1", "TWICE=2",
+	    "NOTIFY_SOCKET=/x", "TMPDIR=/x", "PATH=/bin"};
 	struct conf *c;
 
-	snprintf(given, sizeof given, "XDG_RUNTIME_DIR=%s", dir);
-	memcpy(copy, all, sizeof copy);
-	environ = copy;
-	c = start(COMMAND);
+	c = start_with(all, sizeof all / sizeof all[0]);
 	CHECK(c != NULL);
 	CHECK(strstr(said, "caf\\xe9") != NULL);
 	CHECK(strstr(said, "FUNC%%") != NULL);
@@ -152,7 +169,61 @@ variables(void)
 	CHECK(c != NULL && variable(c, "NOTIFY_SOCKET") == NULL);
 	CHECK(c != NULL && strcmp(variable(c, "TMPDIR"), "/x") != 0);
 	conf_free(c);
-	environ = saved;
+}
+
+/* More of them than there is room for: nothing is lost unsaid. */
+static void
+many_variables(void)
+{
+	const char *all[152];
+	char names[150][16], big[9000];
+	struct conf *c;
+	size_t i;
+
+	memset(big, 'x', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	memcpy(big, "BIG=", 4);
+	all[0] = big;
+	for (i = 0; i < 150; i++) {
+		snprintf(names[i], sizeof names[i], "V%zu=1", i);
+		all[i + 1] = names[i];
+	}
+	all[151] = "PATH=/bin";
+	c = start_with(all, 152);
+	CHECK(c != NULL && strcmp(variable(c, "PATH"), "/bin") == 0);
+	CHECK(c != NULL && variable(c, "V0") != NULL);
+	CHECK(c != NULL && variable(c, "V149") == NULL);
+	CHECK(strstr(said, "long: BIG\n") != NULL);
+	CHECK(strstr(said, ": V97, V98, ") != NULL);
+	CHECK(strstr(said, " and 45 more\n") != NULL);
+	conf_free(c);
+}
+
+/* More than one message between us takes. */
+static void
+long_variables(void)
+{
+	const char *all[91];
+	char *values[90], x[8001];
+	struct conf *c;
+	size_t i;
+
+	memset(x, 'x', 8000);
+	x[8000] = '\0';
+	for (i = 0; i < 90; i++) {
+		xasprintf(&values[i], "V%zu=%s", i, x);
+		all[i] = values[i];
+	}
+	all[90] = "HOME=/here";
+	c = start_with(all, 91);
+	CHECK(c != NULL && strcmp(variable(c, "HOME"), "/here") == 0);
+	CHECK(c != NULL && variable(c, "V20") != NULL);
+	CHECK(c != NULL && variable(c, "V89") == NULL);
+	CHECK(strstr(said, ": V32, V33, ") != NULL);
+	CHECK(strstr(said, " and 50 more\n") != NULL);
+	conf_free(c);
+	for (i = 0; i < 90; i++)
+		free(values[i]);
 }
 
 /* Anybody's, in /tmp. */
@@ -232,6 +303,56 @@ words(void)
 }
 
 static void
+long_words(void)
+{
+	char command[9000];
+	struct conf *c;
+	size_t i;
+
+	memset(command, 'x', sizeof command);
+	memcpy(command, COMMAND " ", sizeof COMMAND);
+	command[sizeof command - 1] = '\0';
+	c = start(command);
+	CHECK(c == NULL && strstr(err, "word 2 of") != NULL &&
+	      strstr(err, "8192 bytes") != NULL);
+	conf_free(c);
+	for (i = sizeof COMMAND; i < 200; i += 2)
+		memcpy(command + i, "y ", 2);
+	command[200] = '\0';
+	c = start(command);
+	CHECK(c == NULL && strstr(err, "64 words") != NULL);
+	conf_free(c);
+}
+
+/* In the directory of the state. */
+static void
+many_files(void)
+{
+	struct conf *c;
+	char name[16], path[64];
+	int i, own = 0, theirs = 0;
+
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "f%03d", i);
+		touch(name);
+		snprintf(path, sizeof path, "%s/%s", dir, name);
+		if (i < 200 && geteuid() == 0)
+			CHECK(chown(path, 65534, 65534) == 0);
+	}
+	c = start(COMMAND);
+	CHECK(c != NULL && strstr(said, "XDG_RUNTIME_DIR") != NULL);
+	CHECK(strstr(said, "/f") != NULL && strstr(said, " more\n") != NULL);
+	for (i = 0; c != NULL && i < 300; i++) {
+		snprintf(name, sizeof name, "f%03d", i);
+		*(i < 200 ? &theirs : &own) += may_write(c, name);
+	}
+	/* What is another's comes last. */
+	CHECK(geteuid() != 0 || own == 100 || theirs == 0);
+	CHECK(theirs < 200);
+	conf_free(c);
+}
+
+static void
 places(void)
 {
 	struct conf *c;
@@ -275,7 +396,11 @@ main(void)
 	files();
 	links();
 	words();
+	long_words();
 	places();
+	many_variables();
+	long_variables();
+	many_files();
 	free(err);
 	CHECK(nftw(dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
 	TEST_END();
