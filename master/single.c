@@ -49,6 +49,7 @@ struct single {
 extern char **environ;
 
 static int words(const char *, struct strv *);
+static int within(const char *, const char *);
 static const char *unfit(const char *);
 static char *bad_word(const struct strv *);
 static void take(struct strv *, const char *);
@@ -133,6 +134,16 @@ program(const char *name, const char *cwd)
 		free(full);
 	}
 	return NULL;
+}
+
+/* Whether path is dir or lies in it; in the root directory nothing does. */
+static int
+within(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 &&
+	       (path[len] == '/' || path[len] == '\0');
 }
 
 /* Why a config can not hold a path, as one of a backend's, or NULL. */
@@ -297,12 +308,9 @@ static void
 sibling(struct single *s, const char *path)
 {
 	struct stat st;
-	size_t len = strlen(path);
 
-	if (lstat(path, &st) == -1 || S_ISLNK(st.st_mode))
-		return;
-	if (strncmp(s->state, path, len) == 0 &&
-	    (s->state[len] == '/' || s->state[len] == '\0'))
+	if (lstat(path, &st) == -1 || S_ISLNK(st.st_mode) ||
+	    within(s->state, path))
 		return;
 	if (unfit(path) != NULL)
 		take(&s->left[LEFT_FILE], path);
@@ -424,8 +432,7 @@ check(struct single *s, const char *command)
 		xasprintf(&err,
 		    "-S: the name of the current directory %s; go to another",
 		    why);
-	else if (strcmp(s->cwd, "/") != 0 &&
-		 strncmp(s->state, s->cwd, strlen(s->cwd)) == 0)
+	else if (within(s->state, s->cwd) || within(s->cwd, s->state))
 		xasprintf(&err,
 		    "-S: not from here, where the state of the "
 		    "gateway will be (%s): go to another directory",

@@ -235,13 +235,13 @@ files(void)
 	touch("caf\xe9");
 	touch("\xc2\x85\xef\xbf\xbf\"\n: #");
 	touch("$STATE");
-	touch("mcpgwd-47111");
+	touch("mcpgwd-47112");
 	c = start(COMMAND);
 	CHECK(c != NULL);
 	CHECK(strstr(said, "/caf\\xe9") != NULL);
 	CHECK(strstr(said, "/$STATE") != NULL);
 	CHECK(c != NULL && may_write(c, "\xc2\x85\xef\xbf\xbf\"\n: #"));
-	CHECK(c != NULL && may_write(c, "mcpgwd-47111"));
+	CHECK(c != NULL && may_write(c, "mcpgwd-47112"));
 	CHECK(c != NULL && !may_write(c, "mcpgwd-4711"));
 	CHECK(c != NULL && !may_write(c, "mcpgwd-4711.sock"));
 	conf_free(c);
@@ -379,6 +379,37 @@ places(void)
 	free(path);
 }
 
+/* May it be started from there? */
+static int
+from(const char *name)
+{
+	struct conf *c;
+	char *path;
+	int ok;
+
+	xasprintf(&path, "%s/%s", dir, name);
+	(void)mkdir(path, 0700);
+	CHECK(chdir(path) == 0);
+	c = start(COMMAND);
+	ok = c != NULL && strcmp(child(c)->cwd, path) == 0;
+	CHECK(ok || (c == NULL && strstr(err, "not from here") != NULL));
+	conf_free(c);
+	CHECK(chdir("/") == 0);
+	free(path);
+	return ok;
+}
+
+static void
+near(void)
+{
+	CHECK(from("mcpgwd"));
+	CHECK(from("mcpgwd-47"));
+	CHECK(from("mcpgwd-47111"));
+	CHECK(!from("."));
+	CHECK(!from("mcpgwd-4711"));
+	CHECK(!from("mcpgwd-4711/db"));
+}
+
 static int
 unlink_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -398,6 +429,7 @@ main(void)
 	words();
 	long_words();
 	places();
+	near();
 	many_variables();
 	long_variables();
 	many_files();
