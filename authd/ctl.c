@@ -10,9 +10,6 @@
 #include "compat.h"
 #include "log.h"
 
-#define PASSWORD_MIN 12
-#define PASSWORD_MAX 511 /* what crypt(3) takes */
-
 struct passwd_job {
 	uint32_t id;
 	char *user;
@@ -98,6 +95,7 @@ user_passwd(uint32_t id, const struct ctl_req *req)
 	const char *user = req->args.n > 0 ? req->args.v[0] : OWNER;
 	size_t len = strlen(req->secret);
 	struct passwd_job *j;
+	char why[64];
 
 	if (!user_name_ok(user)) {
 		refuse(id, "a user's name has 1 to 64 letters, digits and "
@@ -105,7 +103,9 @@ user_passwd(uint32_t id, const struct ctl_req *req)
 		return;
 	}
 	if (len < PASSWORD_MIN || len > PASSWORD_MAX) {
-		refuse(id, "a password has 12 to 511 bytes");
+		snprintf(why, sizeof(why), "a password has %d to %d bytes",
+		    PASSWORD_MIN, PASSWORD_MAX);
+		refuse(id, why);
 		return;
 	}
 	j = xcalloc(1, sizeof(*j));

@@ -16,6 +16,10 @@
 
 #define PROTO_VERSION 1
 
+/* Bytes of a password: of a new one, and what crypt(3) takes at most. */
+#define PASSWORD_MIN 12
+#define PASSWORD_MAX 511
+
 /* The descriptor every child of master finds its control channel on. */
 #define PROTO_CONTROL_FD 3
 

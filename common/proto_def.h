@@ -13,7 +13,6 @@
 #define SCOPE_MAX    1024
 #define STATE_MAX    4096 /* OAuth state, echoed */
 #define TOKEN_MAX    4096 /* tokens, client secrets as sent by a client */
-#define PASSWORD_MAX 1024
 #define COOKIE_MAX   256
 #define HASH_MAX     512
 #define WORD_MAX     64 /* grant_type and other words of a protocol */

@@ -97,7 +97,7 @@ static const struct keydef schema_auth[] = {
 	&schemes},
     {"http_redirect_hosts", set_list, C(http_redirect_hosts), 0, LIST_ENTRIES,
 	&hostnames},
-    {"password", set_secret, C(password), 0, 1024, NULL},
+    {"password", set_secret, C(password), 0, PASSWORD_MAX, NULL},
     {"scopes", set_scopes, C(scopes), 0, 32, NULL},
     LATER("client_documents"),
     LATER("static_key"),

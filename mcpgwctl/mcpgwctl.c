@@ -20,10 +20,8 @@
 #include "output.h"
 #include "proto.h"
 
-#define ROOT_SOCKET  "/run/mcpgwd/mcpgwd.sock"
-#define PASSWORD_MIN 12
-#define PASSWORD_MAX 1000
-#define LINE_BYTES   8192
+#define ROOT_SOCKET "/run/mcpgwd/mcpgwd.sock"
+#define LINE_BYTES  8192
 
 struct verb {
 	const char *words[2]; /* NULL: one word */
@@ -226,9 +224,8 @@ ask_password(void)
 	len = strlen(a);
 	if (len < PASSWORD_MIN || len > PASSWORD_MAX) {
 		freezero(a, LINE_BYTES);
-		fprintf(stderr,
-		    "mcpgwctl: a password has at least %d characters\n",
-		    PASSWORD_MIN);
+		fprintf(stderr, "mcpgwctl: a password has %d to %d bytes\n",
+		    PASSWORD_MIN, PASSWORD_MAX);
 		exit(1);
 	}
 	return a;

@@ -172,7 +172,9 @@ async function refusals() {
 		ok(m.ok === false && m.message !== '', `-j ${args}: ${r.out}`);
 	}
 	await bad(1, ['token', 'revoke', '-'], /no token/, '\n');
-	await bad(1, ['user', 'passwd'], /12 characters/, 'short\n');
+	for (const n of [11, 512, 1001])
+		await bad(1, ['user', 'passwd'], /password has 12 to 511 bytes/,
+		    `${'x'.repeat(n)}\n`);
 	await bad(1, ['user', 'passwd', 'no/name'], /name/,
 	    'long enough a password\n');
 	await bad(1, ['-s', '/nonexistent/socket', 'status'], /running/);
