@@ -391,7 +391,6 @@ void workers_watch(void);
 void workers_send(uint64_t serial, uint32_t type, uint32_t id,
     const struct msgdef *, const void *msg);
 size_t workers_joined(void);
-size_t workers_known(void);
 /* Writes out what is queued, before an exit. */
 void workers_flush(void);
 

@@ -500,17 +500,6 @@ workers_joined(void)
 	return n;
 }
 
-size_t
-workers_known(void)
-{
-	struct worker *w;
-	size_t n = 0;
-
-	LIST_FOREACH (w, &workers, entry)
-		n++;
-	return n;
-}
-
 void
 workers_flush(void)
 {

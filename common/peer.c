@@ -393,12 +393,6 @@ peer_ctx(const struct peer *p)
 }
 
 void
-peer_setctx(struct peer *p, void *ctx)
-{
-	p->ctx = ctx;
-}
-
-void
 peer_setstate(struct peer *p, unsigned int state)
 {
 	p->state = state;

@@ -54,7 +54,6 @@ uint8_t peer_role(const struct peer *);
 uint64_t peer_id(const struct peer *);
 uint32_t peer_gen(const struct peer *);
 void *peer_ctx(const struct peer *);
-void peer_setctx(struct peer *, void *);
 void peer_setstate(struct peer *, unsigned int state);
 
 /* Queues one message; written at the end of the loop turn, so that several go

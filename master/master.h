@@ -53,8 +53,6 @@ int setup_users(struct ids *gw, struct ids *auth, struct ids *run, char **err);
 /* Makes or checks state directory and jail. -1 and *err. */
 int setup_dirs(const struct conf *, char **err);
 void setup_undo(void);
-/* Makes the directories down to path's last slash, mode 0755 or 0700. */
-int setup_parents(const char *path, mode_t mode);
 /* RLIMIT_NOFILE up to its hard limit; lowers c->connections if that is not
  * enough, with a warning. */
 void setup_files(struct conf *);

@@ -24,6 +24,7 @@
 #define USER_RUN      "_mcprun"
 
 static int find_user(const char *, struct ids *, char **);
+static int parents(const char *, mode_t);
 static int dir_empty(const char *);
 static int state_free(const struct conf *, char **);
 static int state_dir(const struct conf *, char **);
@@ -68,8 +69,9 @@ setup_users(struct ids *gw, struct ids *auth, struct ids *run, char **err)
 	return 0;
 }
 
-int
-setup_parents(const char *path, mode_t mode)
+/* Makes the directories down to path's last slash. */
+static int
+parents(const char *path, mode_t mode)
 {
 	char *copy, *p;
 	int rv = 0;
@@ -176,7 +178,7 @@ state_dir(const struct conf *c, char **err)
 	struct statvfs vfs;
 	struct stat st;
 
-	if (setup_parents(c->state, master.root ? 0755 : 0700) == -1 ||
+	if (parents(c->state, master.root ? 0755 : 0700) == -1 ||
 	    (!(master.made_state = mkdir(c->state, 0700) == 0) &&
 		errno != EEXIST) ||
 	    lstat(c->state, &st) == -1) {
@@ -230,7 +232,7 @@ jail_dir(const char *control, char **err)
 int
 setup_dirs(const struct conf *c, char **err)
 {
-	if (setup_parents(c->control, master.root ? 0755 : 0700) == -1) {
+	if (parents(c->control, master.root ? 0755 : 0700) == -1) {
 		xasprintf(err, "control: %s: %s", c->control, strerror(errno));
 		return -1;
 	}

@@ -69,7 +69,7 @@ not_up(const struct mcp *m, const struct view *v, const char *name)
 		if (ce != NULL && ce->state == CAT_NEVER &&
 		    strncmp(name, be->conf.name, len) == 0 &&
 		    strncmp(name + len, worker.conf.separator, sep) == 0 &&
-		    policy_tool(m->rq->endpoint, be, name + len + sep))
+		    policy_tool(be, name + len + sep))
 			break;
 	}
 	if (be == NULL)
@@ -153,8 +153,7 @@ call_named(const struct mcp *m, enum cat_kind list, enum call_kind kind)
 	if (it == NULL && !view_complete(v) && mcp_wait(m->rq))
 		return;
 	if (it == NULL ||
-	    (list == CAT_TOOLS &&
-		!policy_tool(m->rq->endpoint, it->backend, it->item->name))) {
+	    (list == CAT_TOOLS && !policy_tool(it->backend, it->item->name))) {
 		unknown(m, what, buf);
 		return;
 	}

@@ -87,12 +87,6 @@ keeperc_channel(int fd)
 	soft_remind(keeper);
 }
 
-int
-keeperc_up(void)
-{
-	return keeper != NULL;
-}
-
 static void
 keeper_gone(struct peer *p)
 {

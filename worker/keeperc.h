@@ -9,7 +9,6 @@
 #define KEEPER_WAIT 10000
 
 void keeperc_channel(int fd);
-int keeperc_up(void);
 /* Asks for the upstream session of (nonce, backend): id comes back with
  * upsession_answer. */
 int keeperc_lease(uint32_t id, const struct k_lease *);

@@ -32,9 +32,8 @@ policy_refusal(const struct backend *b, const char *tool)
 }
 
 int
-policy_tool(const struct endpoint *e, const struct backend *b, const char *tool)
+policy_tool(const struct backend *b, const char *tool)
 {
-	(void)e;
 	return policy_refusal(b, tool) == NULL;
 }
 

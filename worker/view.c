@@ -258,7 +258,7 @@ view_add(struct view *v, enum cat_kind kind, struct backend *be,
 	struct view_item *it, *other;
 	unsigned int h;
 
-	if (kind == CAT_TOOLS && !policy_tool(v->endpoint, be, ci->name))
+	if (kind == CAT_TOOLS && !policy_tool(be, ci->name))
 		return 0;
 	if (name_expose(name,
 		v->endpoint->conf.prefix == PREFIX_NONE ? NULL : be->conf.name,

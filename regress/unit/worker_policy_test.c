@@ -76,26 +76,26 @@ test_tools(void)
 	struct backend b;
 
 	memset(&b, 0, sizeof(b));
-	CHECK(policy_tool(NULL, &b, "drop"));
+	CHECK(policy_tool(&b, "drop"));
 	b.conf.deny.v = deny;
 	b.conf.deny.n = 2;
-	CHECK(!policy_tool(NULL, &b, "drop"));
-	CHECK(!policy_tool(NULL, &b, "user_delete"));
-	CHECK(policy_tool(NULL, &b, "user_add"));
+	CHECK(!policy_tool(&b, "drop"));
+	CHECK(!policy_tool(&b, "user_delete"));
+	CHECK(policy_tool(&b, "user_add"));
 	b.conf.allow.v = allow;
 	b.conf.allow.n = 2;
-	CHECK(policy_tool(NULL, &b, "user_add"));
-	CHECK(policy_tool(NULL, &b, "get_x"));
-	CHECK(!policy_tool(NULL, &b, "put_x"));
+	CHECK(policy_tool(&b, "user_add"));
+	CHECK(policy_tool(&b, "get_x"));
+	CHECK(!policy_tool(&b, "put_x"));
 	/* What is denied stays so, whatever allows it. */
-	CHECK(!policy_tool(NULL, &b, "user_delete"));
+	CHECK(!policy_tool(&b, "user_delete"));
 	CHECK(policy_refusal(&b, "user_add") == NULL);
 	CHECK(policy_refusal(&b, "user_delete") != NULL);
 	CHECK(policy_refusal(&b, "put_x") != NULL);
 	/* Only allow. */
 	b.conf.deny.n = 0;
-	CHECK(policy_tool(NULL, &b, "user_delete"));
-	CHECK(!policy_tool(NULL, &b, "drop"));
+	CHECK(policy_tool(&b, "user_delete"));
+	CHECK(!policy_tool(&b, "drop"));
 }
 
 static void
