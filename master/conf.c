@@ -70,13 +70,13 @@ defaults(struct load *l)
 	add_all(&c->origins, origins);
 	c->workers = cores < 1 ? 1 : cores > 128 ? 128 : (uint32_t)cores;
 	c->loglevel = LOG_L_INFO;
-	c->session_ttl = 30 * 86400;
+	c->session_ttl = 30 * DAY;
 	c->keepalive_timeout = 15;
 	c->drain = 3600;
 	c->access_token_ttl = 3600;
-	c->refresh_token_ttl = 30 * 86400;
+	c->refresh_token_ttl = 30 * DAY;
 	c->refresh_grace = 60;
-	c->client_ttl = 90 * 86400;
+	c->client_ttl = 90 * DAY;
 	c->registration = 1;
 	add_all(&c->private_use_schemes, schemes);
 	add_scope(c, "mcp", "use the tools");

@@ -10,6 +10,8 @@
 
 #define LOAD_MAXERR 20
 
+#define DAY 86400u /* s */
+
 struct load {
 	struct conf *conf;
 	struct strv *errs;

@@ -13,7 +13,6 @@
 #include "log.h"
 #include "url.h"
 
-#define DAY          86400u
 #define YEARS        (3650 * DAY)
 #define LIST_ENTRIES 256 /* of a list, as the messages between us allow */
 

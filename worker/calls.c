@@ -16,8 +16,6 @@
 #include "view.h"
 #include "worker.h"
 
-#define MAX_URI 4096
-
 static struct view *call_view(const struct mcp *);
 static int too_many(const char *);
 static void call_start(const struct mcp *, struct backend *, enum call_kind,
@@ -192,7 +190,7 @@ call_resource(const struct mcp *m, enum call_kind kind)
 	const struct json_span *uri = rpc_param(m->rpc, "uri");
 	struct backend *b;
 	struct view *v;
-	char buf[MAX_URI];
+	char buf[CAT_MAX_NAME];
 
 	if (uri == NULL || json_decode(uri, buf, sizeof(buf)) == -1) {
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
@@ -245,7 +243,7 @@ mcp_complete(const struct mcp *m)
 	struct json_span type, v;
 	struct backend *b;
 	struct view *view;
-	char buf[MAX_URI];
+	char buf[CAT_MAX_NAME];
 
 	if (ref == NULL || ref->type != JSON_OBJECT ||
 	    json_member(ref, "type", &type) == -1) {

@@ -30,7 +30,7 @@ static int write_all(int, const void *, size_t);
 static const struct cat_entry *entry_find(uint32_t, uint8_t);
 
 static const struct wire_field f_item[] = {
-    {W_STR, offsetof(struct cat_item, name), 4096, 0, NULL},
+    {W_STR, offsetof(struct cat_item, name), CAT_MAX_NAME, 0, NULL},
     {W_BLOB, offsetof(struct cat_item, raw), CAT_MAX_ITEM, 0, NULL},
 };
 static const struct msgdef def_item = {

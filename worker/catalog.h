@@ -21,6 +21,7 @@ enum cat_kind {
 
 #define CAT_MAX_TOOLS 1000 /* of a kind and backend */
 #define CAT_MAX_ITEM  (1024 * 1024)
+#define CAT_MAX_NAME  4096 /* room for a name, or a URI, of any kind */
 
 /* A tool, prompt, resource or template: name or URI, and the definition as the
  * backend wrote it. */

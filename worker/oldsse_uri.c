@@ -8,7 +8,7 @@
 #include "json.h"
 #include "oldsse.h"
 
-#define MAX_URI 4096
+#define MAX_REFERENCE 4096
 
 static int is_authority(const struct backend *, const char *, size_t);
 
@@ -51,7 +51,7 @@ oldsse_target(const struct backend *b, const char *uri, size_t len)
 	struct json_buf t = {0};
 	size_t i, n = strlen(scheme), dir;
 
-	if (len == 0 || len > MAX_URI)
+	if (len == 0 || len > MAX_REFERENCE)
 		return NULL;
 	for (i = 0; i < len; i++)
 		if (uri[i] < 0x21 || uri[i] > 0x7e || uri[i] == '#')

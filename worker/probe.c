@@ -318,7 +318,7 @@ probe_drop(struct probe *p, const struct json_span *item, const char *why)
 {
 	struct json_span key;
 	struct drops *d;
-	char name[4096] = "";
+	char name[CAT_MAX_NAME] = "";
 	size_t n;
 
 	if (item != NULL && item->type == JSON_OBJECT &&
@@ -353,7 +353,7 @@ probe_item(struct probe *p, const struct json_span *item)
 	struct json_span key;
 	struct json_doc doc;
 	const char *why;
-	char name[4096];
+	char name[CAT_MAX_NAME];
 	size_t max = p->kind <= CAT_PROMPTS ? MAX_NAME : sizeof(name);
 	ssize_t len;
 	uint32_t n;

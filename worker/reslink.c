@@ -11,7 +11,6 @@
 #include "reslink.h"
 #include "view.h"
 
-#define MAX_URI   4096
 #define MAX_LINKS 64 /* of one answer */
 
 struct asking {
@@ -80,7 +79,7 @@ static void
 learn_uri(const struct call *c, const struct json_span *uri)
 {
 	struct view *v = view_get(c->endpoint, c->client_class);
-	char buf[MAX_URI];
+	char buf[CAT_MAX_NAME];
 	struct k_soft m;
 
 	if (json_decode(uri, buf, sizeof(buf)) <= 0 ||
