@@ -54,7 +54,7 @@ int setup_users(struct ids *gw, struct ids *auth, struct ids *run, char **err);
 int setup_dirs(const struct conf *, char **err);
 void setup_undo(void);
 /* RLIMIT_NOFILE up to its hard limit; lowers c->connections if that is not
- * enough, with a warning. */
+ * enough, with a warning where the last config had not the same. */
 void setup_files(struct conf *);
 
 /* ---- listen.c ---- */

@@ -255,6 +255,7 @@ setup_undo(void)
 void
 setup_files(struct conf *c)
 {
+	static uint64_t said_need, said_fit; /* 0: nothing is lowered */
 	struct rlimit rl;
 	uint64_t need, fit;
 
@@ -274,13 +275,15 @@ setup_files(struct conf *c)
 	if (fit > 1000000)
 		fit = 1000000;
 	need = c->connections;
-	if (need == 0)
+	if (need == 0 || need > fit)
 		c->connections = (uint32_t)fit;
-	else if (need > fit) {
+	if (need <= fit)
+		need = fit = 0;
+	else if (need != said_need || fit != said_fit)
 		log_warnx("limits.connections lowered from %llu to %llu: only "
 			  "%llu descriptors per process; raise ulimit -Hn",
 		    (unsigned long long)need, (unsigned long long)fit,
 		    (unsigned long long)rl.rlim_cur);
-		c->connections = (uint32_t)fit;
-	}
+	said_need = need;
+	said_fit = fit;
 }
