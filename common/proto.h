@@ -15,6 +15,9 @@
 #include "wire.h"
 
 #define PROTO_VERSION 1
+/* Generations of the configuration that live at a time: what the long-lived have
+ * room for, and master makes no more. */
+#define MAX_GENS 16
 
 /* Bytes of a password: of a new one, and what crypt(3) takes at most. */
 #define PASSWORD_MIN 12

@@ -394,7 +394,9 @@ reload_over(int failed, const char *msg)
 static const char *
 not_now(void)
 {
+	const struct generation *g;
 	const struct proc *p;
+	unsigned int n = 0;
 
 	if (master.stopping)
 		return "mcpgwd is about to end";
@@ -402,6 +404,11 @@ not_now(void)
 		return "mcpgwd is still starting; try again";
 	if (pending != NULL)
 		return "a reload is already in progress; try again";
+	TAILQ_FOREACH (g, &generations, entry)
+		n++;
+	if (n >= MAX_GENS)
+		return "too many configurations before are still in use; try "
+		       "again in some seconds";
 	TAILQ_FOREACH (p, &procs, entry)
 		/* Its channel ends before it is reaped. */
 		if (has_slice(p->role) &&

@@ -26,7 +26,6 @@ struct event;
 struct json_span;
 struct rpc;
 
-#define MAX_GENS  8
 #define LOG_LINES 100
 #define PENDING   64 /* buckets */
 

@@ -8,7 +8,6 @@
 #include "upstream.h"
 
 #define STREAM_AFTER 5000 /* ms */
-#define BACKLOG_HIGH (64 * 1024)
 
 static int answer_stream(struct call *);
 static struct evlog *answer_log(const struct call *);

@@ -10,8 +10,7 @@
 #include "batch.h"
 #include "compat.h"
 
-#define MAX_BATCH    100
-#define BACKLOG_HIGH (64 * 1024) /* unread bytes before answers wait */
+#define MAX_BATCH 100
 
 struct answer {
 	STAILQ_ENTRY(answer) entry;

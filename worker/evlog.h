@@ -12,6 +12,10 @@
 #include "request.h"
 #include "session.h"
 
+/* Bytes that a client has not read, beyond which whoever feeds a stream to it
+ * had better wait. */
+#define BACKLOG_HIGH (64 * 1024)
+
 struct evlog;
 
 /* What whoever feeds a stream wants to hear of its client. */

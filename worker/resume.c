@@ -14,8 +14,6 @@
 #include "mcp.h"
 #include "resume.h"
 
-#define BACKLOG_HIGH (64 * 1024)
-
 struct resume {
 	TAILQ_ENTRY(resume) entry;
 	uint32_t id;

@@ -26,7 +26,6 @@
 #include "watch.h"
 
 #define CLASSES      (DECLARE_LISTS + 1)
-#define MAX_GENS     8
 #define PROBE_TIME   60000 /* ms between looks at a backend that is up */
 #define BACKOFF_MAX  60000
 #define TROUBLE_TIME 1000 /* ms, least between looks after trouble */

@@ -102,6 +102,27 @@ async function surplus(gw, talker, token) {
 	    () => !gw.workerIds().includes(b.worker), 15_000);
 }
 
+// However fast they come: what cannot be kept is refused, and whoever serves all
+// generations lives.
+async function many(gw) {
+	const long = ['keeper', 'runner', 'authd'].map((r) => gw.pids(r));
+	const refused = [];
+	for (let i = 0; i < 24; i++) {
+		const w = new Wire(gw.port);
+		w.s.write(HEALTH);
+		same((await w.answers(1)).status, 200, `before reload ${i}`);
+		const { status, err } = await gw.ctl('reload');
+		if (status !== 0)
+			refused.push(err);
+	}
+	same(['keeper', 'runner', 'authd'].map((r) => gw.pids(r)), long,
+	    'those that serve all');
+	ok(refused.every((e) => /still in use; try again in some seconds/
+	    .test(e)), refused.join());
+	await until('the next reload', async () =>
+	    (await gw.ctl('reload')).status === 0, 20_000, 500);
+}
+
 // The time to drain is over: everybody is told, and nobody is cut off.
 async function late(gw, talker, token) {
 	gw.config.drain = '1s';
@@ -131,6 +152,7 @@ run('surplus', async () => {
 		const token = (await Client.signIn(gw)).tokens.access_token;
 		await test(`a generation too many resets nobody (${mode})`,
 		    () => surplus(gw, talker, token));
+		await test(`more reloads than are kept (${mode})`, () => many(gw));
 		await test(`the end of drain resets nobody (${mode})`,
 		    () => late(gw, talker, token));
 		await test(`nothing is left after SIGTERM (${mode})`,
