@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "load.h"
 #include "log.h"
+#include "reach.h"
 #include "slice.h"
 
 #define CONF_MAXSIZE (1024 * 1024)
@@ -353,9 +354,8 @@ finish(struct load *l)
 	TAILQ_FOREACH (be, &c->backends, entry) {
 		child_finish(c, be);
 		be->child.x.lax = (l->flags & CONF_SINGLE) != 0;
-		if (!(l->flags & CONF_ROOT))
-			child_apart(l, c, be);
 	}
+	reach_check(l, c);
 	check_refs(l);
 	if (TAILQ_EMPTY(&c->endpoints))
 		default_endpoints(c);
@@ -467,5 +467,7 @@ conf_free(struct conf *c)
 	strv_free(&c->private_use_schemes);
 	strv_free(&c->http_redirect_hosts);
 	strv_free(&c->files);
+	strv_free(&c->ours);
+	strv_free(&c->ways);
 	free(c);
 }

@@ -87,6 +87,9 @@ TAILQ_HEAD(conf_eps, conf_ep);
 
 struct conf {
 	struct strv files; /* that it was read from */
+	/* By their real names: what no child may hold, which is state and
+	 * these, and the links on the way to them, which none may change. */
+	struct strv ours, ways;
 
 	char *issuer;
 	struct conf_listens listens;

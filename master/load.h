@@ -119,8 +119,6 @@ void child_check(
     struct load *, const struct node *, const char *path, struct conf_be *);
 /* Once the whole file is known. */
 void child_finish(struct conf *, struct conf_be *);
-/* Not as root, where its user does not keep a child from what is ours. */
-void child_apart(struct load *, const struct conf *, const struct conf_be *);
 void child_free(struct conf_child *);
 
 /* Checks on single strings: NULL, or what is wrong with it (check.c). */

@@ -6,7 +6,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,9 +53,6 @@ static const struct kv *env_find(const struct m_exec *, const char *);
 static void env_add(struct m_exec *, const char *, char *);
 static void expand(char **, const char *);
 static void expand_dirs(struct strv *, const char *);
-static int holds(const char *, const char *);
-static void apart(struct load *, const struct conf *, const struct conf_be *,
-    const char *, const char *);
 static void groups_of(struct load *, const struct node *, const char *,
     struct conf_child *, const struct passwd *);
 static void check_ours(struct load *, const struct node *, const char *,
@@ -584,62 +580,6 @@ child_finish(struct conf *c, struct conf_be *be)
 	h->s.name = xstrdup(be->b.name);
 	h->s.instance = be->b.stdio;
 	be->b.url = xstrdup("stdio");
-}
-
-/* Whether path is dir or lies in it; by their real names where they exist. */
-static int
-holds(const char *dir, const char *path)
-{
-	char d[PATH_MAX], p[PATH_MAX];
-	size_t n;
-
-	if (realpath(dir, d) != NULL && realpath(path, p) != NULL) {
-		dir = d;
-		path = p;
-	}
-	n = strlen(dir);
-	while (n > 0 && dir[n - 1] == '/')
-		n--;
-	return strncmp(dir, path, n) == 0 &&
-	       (path[n] == '/' || path[n] == '\0');
-}
-
-static void
-apart(struct load *l, const struct conf *c, const struct conf_be *be,
-    const char *key, const char *dir)
-{
-	const char *held = NULL;
-	char path[128];
-	uint32_t i;
-
-	if (holds(dir, c->state))
-		held = c->state;
-	for (i = 0; held == NULL && i < c->files.n; i++)
-		if (holds(dir, c->files.v[i]))
-			held = c->files.v[i];
-	if (held == NULL)
-		return;
-	snprintf(path, sizeof path, "backends.%s.%s", be->b.name, key);
-	load_err(l, be->pos.file, be->pos.line, path,
-	    "%s holds %s, which is not for a backend; name what is in it", dir,
-	    held);
-}
-
-void
-child_apart(struct load *l, const struct conf *c, const struct conf_be *be)
-{
-	const struct m_exec *x = &be->child.x;
-	uint32_t i;
-
-	if (be->b.stdio == 0)
-		return;
-	/* The root directory is no directory of its own: sandbox.c. */
-	if (strcmp(x->cwd, "/") != 0)
-		apart(l, c, be, "cwd", x->cwd);
-	for (i = 0; i < x->read.n; i++)
-		apart(l, c, be, "read", x->read.v[i]);
-	for (i = 0; i < x->write.n; i++)
-		apart(l, c, be, "write", x->write.v[i]);
 }
 
 void
