@@ -14,7 +14,7 @@
 
 #include "wire.h"
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 /* Generations of the configuration that live at a time: what the long-lived have
  * room for, and master makes no more. */
 #define MAX_GENS 16

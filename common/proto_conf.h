@@ -68,14 +68,16 @@ struct m_exec {
 	struct strv argv; /* argv[0] is an absolute path */
 	struct vec env; /* struct kv; exact */
 	char *cwd;
-	char *state; /* $STATE, its own; writable */
 	char *tmp; /* in $STATE; made where it is not there */
 	uint8_t root; /* 1: become uid, gid and groups */
 	uint32_t uid, gid;
 	struct u32v groups;
-	struct strv read; /* directories and files it may read and execute */
-	struct strv write; /* and those it may change */
-	uint8_t lax; /* 1: they need not be there */
+	/* Directories and files; on the way to none of them is a link, or
+	 * nanny goes no further. */
+	struct strv program; /* with what is beside it; need not be there */
+	struct strv read; /* it may read and execute */
+	struct strv write; /* it may change */
+	uint8_t lax; /* 1: read and write need not be there */
 	uint8_t network; /* NETWORK_* */
 	uint8_t jit; /* 0: may not make memory executable */
 	uint64_t memory; /* bytes of private memory; 0: no limit */

@@ -38,6 +38,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -257,9 +258,16 @@ ll_add(const struct ll *l, int fd, uint64_t access)
 	return ret;
 }
 
-/* must: it was asked for by name. /lib64 and the like are not everywhere. */
 static int
-ll_allow(const struct ll *l, const char *path, uint64_t access, int must)
+is_absent(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == EACCES ||
+	       error == ELOOP;
+}
+
+/* /lib64 and the like are not everywhere. */
+static int
+ll_allow(const struct ll *l, const char *path, uint64_t access)
 {
 	int fd;
 
@@ -267,9 +275,7 @@ ll_allow(const struct ll *l, const char *path, uint64_t access, int must)
 		return 0;
 	if ((fd = open(path, O_PATH | O_CLOEXEC)) != -1)
 		return ll_add(l, fd, access);
-	if (!must && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
-		return 0;
-	return -1;
+	return is_absent(errno) ? 0 : -1;
 }
 
 static int
@@ -299,7 +305,7 @@ landlock(const struct ll_path *paths, size_t n, uint64_t net)
 		return 0;
 	}
 	for (i = 0; i < n; i++) {
-		if (ll_allow(&l, paths[i].path, paths[i].access, 0) == -1)
+		if (ll_allow(&l, paths[i].path, paths[i].access) == -1)
 			fatal("sandbox: %s", paths[i].path);
 	}
 	if (ll_enter(&l) == -1) {
@@ -473,88 +479,83 @@ sandbox_nanny(int gated)
 
 /* ---- a stdio child: the last thing before it is executed ---- */
 
-/* Whether one of the directories above path is dir, by whatever name. */
+/* Closes dir; a link is ELOOP. */
 static int
-is_below(const char *path, const char *dir)
+open_part(int dir, const char *name, size_t len)
 {
-	struct stat above, st;
-	char name[PATH_MAX];
-	const char *slash;
+	char part[NAME_MAX + 1];
+	struct stat st;
+	int fd;
 
-	if (stat(dir, &st) == -1)
-		return 0;
-	for (slash = strchr(path, '/'); slash != NULL;
-	     slash = strchr(slash + 1, '/')) {
-		(void)snprintf(name, sizeof(name), "%.*s",
-		    (int)(slash == path ? 1 : slash - path), path);
-		if (stat(name, &above) == 0 && above.st_dev == st.st_dev &&
-		    above.st_ino == st.st_ino)
-			return slash[1] != '\0';
+	if (len >= sizeof(part)) {
+		close(dir);
+		errno = ENAMETOOLONG;
+		return -1;
 	}
-	return 0;
+	memcpy(part, name, len);
+	part[len] = '\0';
+	fd = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	close(dir);
+	if (fd == -1 || (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = ELOOP;
+	return -1;
 }
 
-/* "/" as its own directory would be no confinement at all. */
 static int
-is_own(const char *dir)
+open_parts(const char *path)
 {
-	return dir[0] != '\0' && strcmp(dir, "/") != 0;
+	size_t len;
+	int fd;
+
+	fd = open("/", O_PATH | O_CLOEXEC);
+	for (; fd != -1 && *(path += strspn(path, "/")) != '\0'; path += len) {
+		len = strcspn(path, "/");
+		fd = open_part(fd, path, len);
+	}
+	return fd;
 }
 
-/*
- * What lies in a directory that the child may change is the child's anyway. It
- * gets no rule: a child before may have put a link there, to anywhere.
- */
+/* No part of path may lead back or elsewhere: ELOOP. */
 static int
-child_has(const struct m_exec *x, const char *path)
+open_real(const char *path)
+{
+	const struct open_how how = {
+	    .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+	const char *p;
+	int fd;
+
+	for (p = path; (p = strstr(p, "/..")) != NULL; p += 3) {
+		if (p[3] == '/' || p[3] == '\0') {
+			errno = ELOOP;
+			return -1;
+		}
+	}
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	return fd != -1 || (errno != ENOSYS && errno != EPERM)
+		   ? fd
+		   : open_parts(path);
+}
+
+/* What master has found is opened as it is: a child before may have put a link
+ * there meanwhile, to anywhere. */
+static int
+child_list(const struct ll *l, const struct strv *sv, uint64_t access, int must,
+    const char **what)
 {
 	uint32_t i;
+	int fd;
 
-	if ((is_own(x->state) && is_below(path, x->state)) ||
-	    (is_own(x->cwd) && is_below(path, x->cwd)))
-		return 1;
-	for (i = 0; i < x->write.n; i++)
-		if (is_below(path, x->write.v[i]))
-			return 1;
-	return 0;
-}
-
-static int
-child_allow(const struct ll *l, const struct m_exec *x, const char *path,
-    uint64_t access, int must)
-{
-	return child_has(x, path) ? 0 : ll_allow(l, path, access, must);
-}
-
-static int
-child_list(const struct ll *l, const struct m_exec *x, const struct strv *sv,
-    uint64_t access, const char **what)
-{
-	uint32_t i;
-
-	for (i = 0; i < sv->n; i++) {
+	for (i = 0; l->fd != -1 && i < sv->n; i++) {
 		*what = sv->v[i];
-		if (child_allow(l, x, sv->v[i], access, !x->lax) == -1)
+		if ((fd = open_real(sv->v[i])) != -1) {
+			if (ll_add(l, fd, access) == -1)
+				return -1;
+		} else if (must || !is_absent(errno))
 			return -1;
 	}
 	return 0;
-}
-
-/* The program itself, which a link may name, and what lies beside it; but not
- * where our own state lies as well. */
-static int
-child_program(const struct ll *l, const struct m_exec *x)
-{
-	char dir[PATH_MAX];
-	char *slash;
-
-	if (child_allow(l, x, x->argv.v[0], LL_RX, 0) == -1)
-		return -1;
-	strlcpy(dir, x->argv.v[0], sizeof(dir));
-	if ((slash = strrchr(dir, '/')) == NULL || slash == dir)
-		return 0;
-	*slash = '\0';
-	return is_below(x->state, dir) ? 0 : child_allow(l, x, dir, LL_RX, 0);
 }
 
 static int
@@ -569,21 +570,13 @@ child_landlock(const struct m_exec *x, const char **what)
 		return -1;
 	for (i = 0; i < NELEM(child_paths); i++) {
 		*what = child_paths[i].path;
-		if (ll_allow(&l, child_paths[i].path, child_paths[i].access,
-			0) == -1)
+		if (ll_allow(&l, child_paths[i].path, child_paths[i].access) ==
+		    -1)
 			return -1;
 	}
-	*what = x->argv.v[0];
-	if (child_program(&l, x) == -1)
-		return -1;
-	if (child_list(&l, x, &x->read, LL_RX, what) == -1 ||
-	    child_list(&l, x, &x->write, LL_OWN, what) == -1)
-		return -1;
-	*what = x->cwd;
-	if (is_own(x->cwd) && child_allow(&l, x, x->cwd, LL_OWN, 1) == -1)
-		return -1;
-	*what = x->state;
-	if (is_own(x->state) && child_allow(&l, x, x->state, LL_OWN, 1) == -1)
+	if (child_list(&l, &x->program, LL_RX, 0, what) == -1 ||
+	    child_list(&l, &x->read, LL_RX, !x->lax, what) == -1 ||
+	    child_list(&l, &x->write, LL_OWN, !x->lax, what) == -1)
 		return -1;
 	*what = "landlock";
 	return ll_enter(&l);

@@ -27,7 +27,7 @@ struct m_exec;
 int sandbox_nanny(int gated);
 /* A stdio child, right before exec; nanny is the process it must not touch.
  * With NETWORK_LOOPBACK the gate is sent on sock, a socket to nanny that is
- * closed then. *what names what failed. */
+ * closed then. *what names what failed; ELOOP: a path that goes by a link. */
 int sandbox_child(
     const struct m_exec *, pid_t nanny, int sock, const char **what);
 /* Does the kernel hold a child to the files it was given? */

@@ -351,6 +351,7 @@ finish(struct load *l)
 		    c->state);
 		return;
 	}
+	reach_ours(c);
 	TAILQ_FOREACH (be, &c->backends, entry) {
 		child_finish(c, be);
 		be->child.x.lax = (l->flags & CONF_SINGLE) != 0;

@@ -51,9 +51,15 @@ struct conf_listen {
 /* A stdio backend: what only master knows of it, and the runner's slice. */
 struct conf_child {
 	struct conf_stdio s; /* as sent; id and name are those of b */
-	struct m_exec x; /* what nanny gets, all filled in */
+	struct m_exec x; /* all filled in; nanny gets what reach_given makes
+			  * of its read and write */
 	char *user; /* as configured; NULL: not given */
 	struct strv secrets; /* variables that are not to be shown */
+	/* Real names (reach.c), as those that follow. */
+	char *state; /* $STATE, its own; nanny's tmp is in it */
+	struct strv own; /* all that it may change */
+	struct strv ways; /* links and .. that were followed to that */
+	const struct strv *ours; /* of the conf */
 };
 
 struct conf_be {
@@ -88,7 +94,8 @@ TAILQ_HEAD(conf_eps, conf_ep);
 struct conf {
 	struct strv files; /* that it was read from */
 	/* By their real names: what no child may hold, which is state and
-	 * these, and the links on the way to them, which none may change. */
+	 * these (state comes first), and the links on the way to them, which
+	 * none may change. */
 	struct strv ours, ways;
 
 	char *issuer;

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "master.h"
 #include "peer.h"
+#include "reach.h"
 #include "slice.h"
 
 #define PREPARE_TIMEOUT 5 /* s for authd and the keeper to accept a slice */
@@ -71,6 +72,7 @@ gen_new(struct conf *conf)
 	g = xcalloc(1, sizeof *g);
 	g->gen = ++last_gen;
 	g->conf = conf;
+	reach_remember(conf);
 	TAILQ_INSERT_TAIL(&generations, g, entry);
 	return g;
 }

@@ -559,19 +559,19 @@ child_finish(struct conf *c, struct conf_be *be)
 		return;
 	/* The one before it may have to end first. */
 	be->b.opening = h->s.start_timeout + h->s.stop_timeout + OPENING_SLACK;
-	xasprintf(&h->x.state, "%s-backends/%s", c->state, be->b.name);
-	xasprintf(&h->x.tmp, "%s/tmp", h->x.state);
+	xasprintf(&h->state, "%s-backends/%s", c->ours.v[0], be->b.name);
+	xasprintf(&h->x.tmp, "%s/tmp", h->state);
 	if (h->x.cwd == NULL)
 		h->x.cwd = xstrdup("$STATE");
-	expand(&h->x.cwd, h->x.state);
-	expand_dirs(&h->x.read, h->x.state);
-	expand_dirs(&h->x.write, h->x.state);
+	expand(&h->x.cwd, h->state);
+	expand_dirs(&h->x.read, h->state);
+	expand_dirs(&h->x.write, h->state);
 	kv = h->x.env.p;
 	for (i = 0; i < h->x.env.n; i++)
 		if (!strv_has(&h->secrets, kv[i].name))
-			expand(&kv[i].value, h->x.state);
+			expand(&kv[i].value, h->state);
 	for (i = 1; i < h->x.argv.n; i++)
-		expand(&h->x.argv.v[i], h->x.state);
+		expand(&h->x.argv.v[i], h->state);
 	if (env_find(&h->x, "PATH") == NULL)
 		env_add(&h->x, "PATH", xstrdup("/usr/local/bin:/usr/bin:/bin"));
 	if (env_find(&h->x, "TMPDIR") == NULL)
@@ -588,5 +588,8 @@ child_free(struct conf_child *h)
 	wire_free(&def_m_exec, &h->x);
 	wire_free(&def_conf_stdio, &h->s);
 	strv_free(&h->secrets);
+	strv_free(&h->own);
+	strv_free(&h->ways);
+	free(h->state);
 	free(h->user);
 }

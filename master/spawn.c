@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #include "log.h"
 #include "master.h"
 #include "peer.h"
+#include "reach.h"
 #include "sandbox.h"
 
 #define STOP_TIME    2 /* s from SIGTERM to SIGKILL at the end of all */
@@ -45,9 +47,11 @@ static const struct conf_be *backend_of(uint32_t);
 static int open_above(const char *, char **);
 static int make_state(int, const char *, const struct m_exec *);
 static int make_dirs(const struct conf_be *, char **);
-static int write_exec(const struct m_exec *);
+static int write_exec(const struct m_exec *, pid_t);
 static pid_t spawn(const struct conf_be *, uint64_t, int *, int *, char **);
-static void nanny(int, int, int) __attribute__((noreturn));
+static int what_to_exec(const struct conf_be *, pid_t, int);
+static void nanny(const struct conf_be *, pid_t, int, int)
+    __attribute__((noreturn));
 static void tell_exit(uint64_t, int, const char *);
 static int give(struct peer *, uint32_t, const struct m_child *, int);
 static void warn_once(const struct conf_be *);
@@ -134,7 +138,7 @@ make_state(int above, const char *name, const struct m_exec *x)
 static int
 make_dirs(const struct conf_be *be, char **err)
 {
-	const char *state = be->child.x.state, *slash = strrchr(state, '/');
+	const char *state = be->child.state, *slash = strrchr(state, '/');
 	char *above;
 	int fd, rv;
 
@@ -156,7 +160,7 @@ make_dirs(const struct conf_be *be, char **err)
 
 /* What nanny reads, in memory: it may be more than a pipe takes. */
 static int
-write_exec(const struct m_exec *x)
+write_exec(const struct m_exec *x, pid_t from)
 {
 	struct imsg_hdr h;
 	uint8_t *data;
@@ -168,7 +172,7 @@ write_exec(const struct m_exec *x)
 	memset(&h, 0, sizeof h);
 	h.type = M_EXEC;
 	h.len = (uint32_t)(sizeof h + len);
-	h.pid = (uint32_t)getpid();
+	h.pid = (uint32_t)from;
 	fd = memfd_create("exec", MFD_CLOEXEC);
 	ok = fd != -1 && write(fd, &h, sizeof h) == (ssize_t)sizeof h &&
 	     write(fd, data, len) == (ssize_t)len &&
@@ -181,18 +185,50 @@ write_exec(const struct m_exec *x)
 	return -1;
 }
 
+/* In the child, since a file system may not answer. What is wrong goes to err,
+ * the log of the backend. */
+static int
+what_to_exec(const struct conf_be *be, pid_t from, int err)
+{
+	struct m_exec x = be->child.x;
+	struct strv notes = {NULL, 0};
+	char *why = NULL;
+	uint32_t i;
+	int fd;
+
+	/* The kernel counts those of a user: of all instances and nannies. */
+	if (x.processes != 0)
+		x.processes = (x.processes + 1) * be->child.s.max_instances;
+	if (reach_given(&x, &be->child, &notes, &why) == -1) {
+		dprintf(err, "mcpgwd: %s\n", why);
+		return -1;
+	}
+	for (i = 0; i < notes.n; i++)
+		dprintf(err, "mcpgwd: %s\n", notes.v[i]);
+	if ((fd = write_exec(&x, from)) == -1)
+		dprintf(err, "mcpgwd: %s\n", strerror(errno));
+	return fd;
+}
+
 /* In the child. */
 static void
-nanny(int io, int err, int exec)
+nanny(const struct conf_be *be, pid_t from, int io, int err)
 {
 	char *argv[] = {NULL, NULL}, *env[] = {NULL}, *path;
 	sigset_t none;
-	int sig;
+	int sig, exec;
 
+	/* Handlers would tell master. */
+	for (sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Away from where they are to go. */
 	io = fcntl(io, F_DUPFD, 10);
 	err = fcntl(err, F_DUPFD, 10);
-	exec = fcntl(exec, F_DUPFD, 10);
+	exec = what_to_exec(be, from, err);
+	if (exec != -1)
+		exec = fcntl(exec, F_DUPFD, 10);
 	if (io == -1 || err == -1 || exec == -1 ||
 	    dup2(io, STDIN_FILENO) == -1 || dup2(io, STDOUT_FILENO) == -1 ||
 	    dup2(err, STDERR_FILENO) == -1 ||
@@ -201,10 +237,6 @@ nanny(int io, int err, int exec)
 #ifdef CLOSE_RANGE_CLOEXEC
 	(void)close_range(PROTO_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 #endif
-	for (sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	xasprintf(&path, "%s/nanny", master.libexec);
 	argv[0] = xstrdup("nanny");
 	execve(path, argv, env);
@@ -215,25 +247,19 @@ nanny(int io, int err, int exec)
 static pid_t
 spawn(const struct conf_be *be, uint64_t child, int *io, int *log, char **err)
 {
-	int a[2] = {-1, -1}, b[2] = {-1, -1}, exec = -1;
-	struct m_exec x = be->child.x;
-	pid_t pid = -1;
+	int a[2] = {-1, -1}, b[2] = {-1, -1};
+	pid_t pid = -1, self = getpid();
 
-	/* The kernel counts those of a user: of all instances and nannies. */
-	if (x.processes != 0)
-		x.processes = (x.processes + 1) * be->child.s.max_instances;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b) == -1 ||
-	    (exec = write_exec(&x)) == -1 || (pid = cgroup_fork(child)) == -1)
+	    (pid = cgroup_fork(child)) == -1)
 		xasprintf(err, "%s", strerror(errno));
 	if (pid == 0)
-		nanny(a[1], b[1], exec);
+		nanny(be, self, a[1], b[1]);
 	if (a[1] != -1)
 		close(a[1]);
 	if (b[1] != -1)
 		close(b[1]);
-	if (exec != -1)
-		close(exec);
 	if (pid == -1) {
 		if (a[0] != -1)
 			close(a[0]);

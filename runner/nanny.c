@@ -330,7 +330,10 @@ run(const struct m_exec *x, pid_t nanny, int sock)
 	env = make_env(x);
 	child_limits(x);
 	if (sandbox_child(x, nanny, GATE_FD, &what) == -1)
-		die_errno(what);
+		die(EXIT_START, what,
+		    errno == ELOOP ? "goes by a link where a child could have "
+				     "put it; name where it leads"
+				   : strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(argv[0], argv, env);

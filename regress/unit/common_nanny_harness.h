@@ -32,7 +32,7 @@ static char dir[] = "/tmp/nanny_test."
 		    "XX"
 		    "XX"
 		    "XX";
-static char prog[64], setuid_prog[64], home[64], own[64], shared[64],
+static char bin[64], prog[64], setuid_prog[64], home[64], own[64], shared[64],
     outside[64], nanny_path[PATH_MAX];
 static int have_landlock;
 
@@ -54,8 +54,10 @@ exec_init(struct m_exec *x, const char *argv0, const char *a1, const char *a2)
 	if (a2 != NULL)
 		strv_add(&x->argv, a2);
 	x->cwd = strdup(home);
-	x->state = strdup(own);
 	x->tmp = strdup("");
+	strv_add(&x->program, argv0);
+	strv_add(&x->write, home);
+	strv_add(&x->write, own);
 	strv_add(&x->write, shared);
 	x->root = geteuid() == 0;
 	if (x->root)
@@ -172,6 +174,7 @@ static void
 exec_try(struct m_exec *x, const char *what, const char *arg)
 {
 	exec_init(x, prog, what, arg);
+	strv_add(&x->program, bin);
 	exec_env(x, "ASAN_OPTIONS", "detect_leaks=0");
 }
 
@@ -252,7 +255,7 @@ copy_self(const char *to, mode_t mode)
 static void
 prepare(void)
 {
-	char bin[64], cwd[PATH_MAX];
+	char cwd[PATH_MAX];
 	const char *obj;
 
 	if ((obj = getenv("OBJ")) == NULL)

@@ -13,6 +13,32 @@
 
 #define PROCESSES 12
 
+/* ---- an older kernel ---- */
+
+static void
+without(uint32_t nr)
+{
+	struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+				      offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog filter = {sizeof(f) / sizeof(f[0]), f};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == -1)
+		_exit(1);
+}
+
+/* One without Landlock, for live tests. */
+static int
+without_landlock(char **argv)
+{
+	without(SYS_landlock_create_ruleset);
+	execv(argv[0], argv);
+	return 1;
+}
+
 /* ---- what the child gets ---- */
 
 static void
@@ -316,8 +342,7 @@ test_refused(void)
 
 	exec_init(&x, "/bin/grep", "NoNewPrivs", "/proc/self/status");
 	CHECK(run_exec(&s, &x) == 0 && strstr(s.out, "\t1\n") != NULL);
-	exec_init(&x, prog, "exec", setuid_prog);
-	exec_env(&x, "ASAN_OPTIONS", "detect_leaks=0");
+	exec_try(&x, "exec", setuid_prog);
 	CHECK(run_exec(&s, &x) == 0);
 }
 
@@ -385,58 +410,90 @@ test_files(void)
 	CHECK(run_exec(&s, &x) == EACCES);
 }
 
-/* A link where a rule was meant for a directory gives nothing, when it lies
- * where a child before could have put it. */
-static void
-test_links(void)
-{
-	static const char *const above[] = {own, home, shared};
-	struct started s;
-	struct m_exec x;
-	char path[128], file[128];
-	size_t i;
-
-	if (!have_landlock)
-		return;
-	snprintf(file, sizeof(file), "%s/file", outside);
-	for (i = 0; i < sizeof(above) / sizeof(above[0]); i++) {
-		CHECK(snprintf(path, sizeof(path), "%s/to", above[i]) > 0);
-		CHECK(symlink(outside, path) == 0);
-		exec_try(&x, "read", file);
-		strv_add(&x.read, path);
-		CHECK(run_exec(&s, &x) == EACCES);
-		exec_try(&x, "write", file);
-		strv_add(&x.write, path);
-		CHECK(run_exec(&s, &x) == EACCES);
-		/* home is its cwd otherwise, and then no directory of its own. */
-		exec_try(&x, "read", file);
-		free(x.cwd);
-		x.cwd = strdup(path);
-		CHECK(run_exec(&s, &x) == (above[i] == home ? 0 : EACCES));
-		CHECK(unlink(path) == 0);
-	}
-}
-
-/* What lies beside a program is its own but where our state lies there too. */
+/* Its program alone, or with what is beside it. */
 static void
 test_beside(void)
 {
 	struct started s;
 	struct m_exec x;
-	char beside[128], state[128];
 
 	if (!have_landlock)
 		return;
-	CHECK(snprintf(beside, sizeof(beside), "%s/bin/beside", dir) > 0);
-	CHECK(snprintf(state, sizeof(state), "%s/bin/state", dir) > 0);
-	copy_self(beside, 0755);
-	CHECK(run_try("read", beside) == 0);
-	CHECK(mkdir(state, 0755) == 0);
-	exec_try(&x, "read", beside);
-	free(x.state);
-	x.state = strdup(state);
+	CHECK(run_try("read", setuid_prog) == 0);
+	exec_init(&x, prog, "read", setuid_prog);
+	exec_env(&x, "ASAN_OPTIONS", "detect_leaks=0");
 	CHECK(run_exec(&s, &x) == EACCES);
-	CHECK(rmdir(state) == 0 && unlink(beside) == 0);
+}
+
+/* How nanny ends when it is given this. */
+static int
+run_given(const char *path, int write, int lax)
+{
+	char file[128];
+	struct started s;
+	struct m_exec x;
+	int status;
+
+	CHECK(snprintf(file, sizeof(file), "%s/file", outside) > 0);
+	exec_try(&x, "read", file);
+	CHECK(strv_add(write ? &x.write : &x.read, path) == 0);
+	x.lax = (uint8_t)lax;
+	status = run_exec(&s, &x);
+	if (status == 126)
+		CHECK(strstr(s.errout, path) != NULL &&
+		      strstr(s.errout, "goes by a link") != NULL);
+	return status;
+}
+
+/* A child before may have put a link in the place of what it was to be given:
+ * what it leads to is never given. */
+static void
+test_links(void)
+{
+	struct started s;
+	struct m_exec x;
+	char link[128], inner[160], file[128];
+	int write;
+
+	if (!have_landlock)
+		return;
+	CHECK(snprintf(link, sizeof(link), "%s/to", shared) > 0);
+	CHECK(snprintf(file, sizeof(file), "%s/file", outside) > 0);
+	CHECK(symlink(outside, link) == 0);
+	for (write = 0; write < 2; write++) {
+		CHECK(run_given(outside, write, 0) == 0);
+		CHECK(run_given(link, write, 0) == 126);
+		CHECK(run_given(link, write, 1) == EACCES);
+		CHECK(snprintf(inner, sizeof(inner), "%s/file", link) > 0);
+		CHECK(run_given(inner, write, 0) == 126);
+		CHECK(snprintf(inner, sizeof(inner), "%s/../outside", shared) >
+		      0);
+		CHECK(run_given(inner, write, 0) == 126);
+		CHECK(snprintf(inner, sizeof(inner), "%s//file", outside) > 0);
+		CHECK(run_given(inner, write, 0) == 0);
+	}
+	exec_init(&x, prog, "read", file);
+	exec_env(&x, "ASAN_OPTIONS", "detect_leaks=0");
+	CHECK(strv_add(&x.program, link) == 0);
+	CHECK(run_exec(&s, &x) == EACCES);
+	CHECK(unlink(link) == 0);
+}
+
+/* The same without openat2(2). */
+static void
+test_links_old(void)
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		without(SYS_openat2);
+		test_failed = 0;
+		test_links();
+		_exit(test_failed != 0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
 /* It makes the one for temporary files as its user. A link that the child has
@@ -488,9 +545,7 @@ test_processes(void)
 	x.uid = x.gid = 65531;
 	strv_free(&x.write);
 	free(x.cwd);
-	free(x.state);
 	x.cwd = strdup("/");
-	x.state = strdup("");
 	x.processes = PROCESSES;
 	n = run_exec(&s, &x);
 	/* It and nanny are two. */
@@ -557,26 +612,6 @@ test_eof(void)
 	wire_free(&def_m_exec, &x);
 }
 
-/* ---- a kernel without Landlock, for live tests ---- */
-
-static int
-without_landlock(char **argv)
-{
-	struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-				      offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-	struct sock_fprog filter = {sizeof(f) / sizeof(f[0]), f};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == -1)
-		return 1;
-	execv(argv[0], argv);
-	return 1;
-}
-
 /* ---- the place ---- */
 
 int
@@ -597,8 +632,9 @@ main(int argc, char **argv)
 	test_refused();
 	test_code();
 	test_files();
-	test_links();
 	test_beside();
+	test_links();
+	test_links_old();
 	test_tmp();
 	test_processes();
 	test_size();

@@ -417,7 +417,7 @@ child_defaults(void)
 	CHECK(strcmp(h->x.name, "a") == 0 && h->x.argv.n == 2);
 	CHECK(*h->x.argv.v[0] == '/' && access(h->x.argv.v[0], X_OK) == 0);
 	CHECK(*h->x.argv.v[1] == '\0');
-	CHECK(strcmp(h->x.state, "/st-backends/a") == 0);
+	CHECK(strcmp(h->state, "/st-backends/a") == 0);
 	CHECK(strcmp(h->x.cwd, "/st-backends/a") == 0);
 	CHECK(strcmp(h->x.tmp, "/st-backends/a/tmp") == 0);
 	CHECK(h->x.env.n == 2);
