@@ -29,7 +29,6 @@ static void include_file(
 static void include_glob(
     struct load *, struct node *, const struct node *, const char *);
 static void include_all(struct load *, struct node *);
-static const char *keep_name(struct conf *, const char *);
 static char *xdg(const char *, const char *, const char *);
 
 /* ---- defaults ---- */
@@ -137,15 +136,6 @@ conf_default_control(int root)
 
 /* ---- includes ---- */
 
-/* The name lives as long as the conf, for messages. */
-static const char *
-keep_name(struct conf *c, const char *name)
-{
-	if (strv_add(&c->files, name) == -1)
-		fatalx("out of memory");
-	return c->files.v[c->files.n - 1];
-}
-
 /* Moves the entries of one section into the same section of the main file. */
 static void
 merge_map(
@@ -209,7 +199,7 @@ include_file(
 		node_err(l, at, "include", "%s: %s", name, why);
 		return;
 	}
-	tree = node_parse(l, keep_name(l->conf, name), text, len);
+	tree = node_parse(l, file_keep(l->conf, name), text, len);
 	freezero(text, CONF_MAXSIZE + 1);
 	if (tree != NULL)
 		merge(l, root, tree);
@@ -380,7 +370,7 @@ conf_parse(const char *name, const char *text, size_t len, unsigned int flags,
 	if ((slash = strrchr(dir, '/')) != NULL)
 		*slash = '\0';
 	l.dir = slash != NULL ? dir : ".";
-	(void)keep_name(l.conf, name);
+	(void)file_keep(l.conf, name);
 	defaults(&l);
 	tree = node_parse(&l, l.conf->files.v[0], text, len);
 	if (tree != NULL) {

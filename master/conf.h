@@ -92,7 +92,7 @@ TAILQ_HEAD(conf_bes, conf_be);
 TAILQ_HEAD(conf_eps, conf_ep);
 
 struct conf {
-	struct strv files; /* that it was read from */
+	struct strv files; /* that it and its secrets were read from */
 	/* By their real names: what no child may hold, which is state and
 	 * these (state comes first), and the links on the way to them, which
 	 * none may change. */

@@ -99,6 +99,8 @@ void set_pair(struct load *, const struct node *, const char *, void *,
 /* Reads a small file that only its owner can change. NULL and *why set (static
  * or errno text) when it can not. */
 char *file_read(const char *path, size_t max, size_t *len, const char **why);
+/* Adds to the files of the conf. What is returned lives as long. */
+const char *file_keep(struct conf *, const char *path);
 /* path, or dir/path when relative. malloc'd. */
 char *path_join(const char *dir, const char *path);
 

@@ -141,6 +141,10 @@ void
 set_pair(struct load *l, const struct node *n, const char *path, void *field,
     const struct keydef *d)
 {
+	const struct conf_pair *pair = field;
+	const char *dir = l->dir;
+	char *file;
+
 	(void)d;
 	if (node_map(l, n, path) == NULL)
 		return;
@@ -150,4 +154,13 @@ set_pair(struct load *l, const struct node *n, const char *path, void *field,
 		return;
 	}
 	keys_walk(l, schema_pair, n, path, field);
+	if (pair->key.from == NULL || strcmp(pair->key.how, "env") == 0)
+		return;
+	if (strcmp(pair->key.how, "credential") == 0)
+		dir = getenv("CREDENTIALS_DIRECTORY");
+	if (dir == NULL)
+		return;
+	file = path_join(dir, pair->key.from);
+	(void)file_keep(l->conf, file);
+	free(file);
 }

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,10 @@
 #include "reach.h"
 
 #define LINKS_MAX 100 /* and "..", on one way */
+
+#define OWN_LINK                                                         \
+	"%s: goes by a link in what this backend may change, and gives " \
+	"it nothing; name where it leads"
 
 struct walk {
 	/* Beside those of root's. */
@@ -86,8 +91,12 @@ static void ways_apart(
     struct load *, const struct conf *, const struct conf_be *);
 static void reads_apart(struct load *, const struct conf *,
     const struct conf_be *, const struct strv *);
-static void give_program(struct m_exec *, const struct conf_child *);
-static void note(struct strv *, const char *);
+static const char *ours_at(
+    const struct m_exec *, const struct conf_child *, const char *);
+static void give_program(
+    struct m_exec *, const struct conf_child *, struct strv *);
+static void note(struct strv *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* What children of this and the configs before may have changed. */
 static struct strv changeable;
@@ -515,15 +524,18 @@ static void
 reads_apart(struct load *l, const struct conf *c, const struct conf_be *be,
     const struct strv *all)
 {
-	const struct strv *read = &be->child.x.read;
+	const struct m_exec *x = &be->child.x;
+	const char *path;
 	uint32_t i;
 	char *real;
 	int stopped;
 
-	for (i = 0; i < read->n; i++) {
-		real = real_outside(read->v[i], all, &stopped);
+	for (i = 0; be->b.stdio != 0 && i <= x->read.n; i++) {
+		path = i < x->read.n ? x->read.v[i] : x->argv.v[0];
+		real = real_outside(path, all, &stopped);
 		if (!stopped)
-			apart(l, c, be, "read", read->v[i], real, 0);
+			apart(l, c, be, i < x->read.n ? "read" : "command",
+			    path, real, 0);
 		free(real);
 	}
 }
@@ -563,33 +575,51 @@ reach_remember(const struct conf *c)
 
 /* ---- what one is given ---- */
 
-/* What is its own needs no rule beside that. */
+/* As root its user keeps it from the rest. */
+static const char *
+ours_at(const struct m_exec *x, const struct conf_child *h, const char *path)
+{
+	const struct strv state = {h->ours->v, 1};
+
+	return touches(path, x->root ? &state : h->ours);
+}
+
+/* The program, and what lies beside it but where ours does as well. What is its
+ * own needs no rule beside that. */
 static void
-give_program(struct m_exec *x, const struct conf_child *h)
+give_program(struct m_exec *x, const struct conf_child *h, struct strv *notes)
 {
 	char *path = xstrdup(x->argv.v[0]), *real;
+	const char *held;
 	int i, stopped;
 
 	for (i = 0; i < 2; i++, step_up(path)) {
 		real = real_outside(path, NULL, &stopped);
-		if (!stopped && strcmp(real, "/") != 0 &&
-		    !below_any(real, &h->own) &&
-		    (i == 0 || !within(h->ours->v[0], real)))
+		if (stopped || strcmp(real, "/") == 0 ||
+		    below_any(real, &h->own))
+			;
+		else if ((held = ours_at(x, h, real)) == NULL)
 			add(&x->program, real);
+		else
+			note(notes,
+			    "%s: is not for this backend, since it holds %s; "
+			    "name in read what it needs there",
+			    path, held);
 		free(real);
 	}
 	free(path);
 }
 
 static void
-note(struct strv *notes, const char *path)
+note(struct strv *notes, const char *fmt, ...)
 {
+	va_list ap;
 	char *s;
 
-	xasprintf(&s,
-	    "%s: goes by a link in what this backend may change, and gives it "
-	    "nothing; name where it leads",
-	    path);
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) == -1)
+		fatalx("out of memory");
+	va_end(ap);
 	move(notes, s);
 }
 
@@ -605,12 +635,12 @@ reach_given(struct m_exec *x, const struct conf_child *h, struct strv *notes,
 
 	x->write = h->own;
 	memset(&x->read, 0, sizeof x->read);
-	give_program(x, h);
+	give_program(x, h, notes);
 	for (i = 0; i < write->n; i++) {
 		real = real_outside(write->v[i], NULL, &stopped);
 		if (stopped && below_any(real, &h->own) &&
 		    !strv_has(&h->own, real))
-			note(notes, write->v[i]);
+			note(notes, OWN_LINK, write->v[i]);
 		free(real);
 	}
 	for (i = 0; i < read->n; i++) {
@@ -626,7 +656,7 @@ reach_given(struct m_exec *x, const struct conf_child *h, struct strv *notes,
 		if (!below_any(real, &h->own))
 			add(&x->read, real);
 		else if (stopped)
-			note(notes, read->v[i]);
+			note(notes, OWN_LINK, read->v[i]);
 		free(real);
 	}
 	return 0;

@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "load.h"
+#include "log.h"
 
 #define SECRET_MAX 8192
 
@@ -77,6 +78,14 @@ bad:
 	if (fd != -1)
 		close(fd);
 	return NULL;
+}
+
+const char *
+file_keep(struct conf *c, const char *path)
+{
+	if (strv_add(&c->files, path) == -1)
+		fatalx("out of memory");
+	return c->files.v[c->files.n - 1];
 }
 
 char *
@@ -149,6 +158,7 @@ secret_read(struct load *l, const struct node *n, const char *path)
 		return xstrdup("(not read)");
 	if (strcmp(kid->key, "file") == 0) {
 		file = path_join(l->dir, s);
+		(void)file_keep(l->conf, file);
 		secret = from_file(l, kid, path, file);
 		free(file);
 	} else if (strcmp(kid->key, "env") == 0) {
@@ -166,6 +176,7 @@ secret_read(struct load *l, const struct node *n, const char *path)
 		node_err(l, kid, path, "%s is no name of a credential", s);
 	else {
 		xasprintf(&file, "%s/%s", dir, s);
+		(void)file_keep(l->conf, file);
 		secret = from_file(l, kid, path, file);
 		free(file);
 	}

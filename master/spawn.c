@@ -69,17 +69,18 @@ static LIST_HEAD(, kid) kids = LIST_HEAD_INITIALIZER(kids);
 static unsigned int nkids;
 static struct event *stop_timer, *left_timer;
 
+/* Of the newest config, which says best what is not for it. */
 static const struct conf_be *
 backend_of(uint32_t id)
 {
 	const struct generation *g;
-	const struct conf_be *be;
+	const struct conf_be *be, *newest = NULL;
 
 	TAILQ_FOREACH (g, &generations, entry)
 		TAILQ_FOREACH (be, &g->conf->backends, entry)
 			if (be->b.id == id && be->b.stdio != 0)
-				return be;
-	return NULL;
+				newest = be;
+	return newest;
 }
 
 /* ---- its directories ---- */

@@ -2,7 +2,7 @@
 // at its next start, after a reload, and after a restart.
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync,
 } from 'node:fs';
-import { ok, root, run, same, test, until } from './lib/harness.mjs';
+import { ok, root, run, same, test, tmp, until } from './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { backend, child, say, up } from './lib/child.mjs';
@@ -111,7 +111,43 @@ async function swapped(gw) {
 	await refused(gw, 0);
 }
 
+// Its program lies where the config does, and another's where a secret does.
+async function beside() {
+	const state = tmp();
+	if (root)
+		chownSync(state, NOBODY, NOBODY);
+	const gw = await Gateway.make({ mode: 'user', config: {
+		state: `${state}/s`,
+		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
+	} });
+	const d = gw.dir;
+	mkdirSync(`${d}/sec`);
+	chmodSync(`${d}/sec`, 0o755);
+	writeFileSync(`${d}/sec/token`, 'swordfish', { mode: 0o600 });
+	if (root)
+		chownSync(`${d}/sec/token`, NOBODY, NOBODY);
+	const of = (at, more) => {
+		const b = backend('user', 0, [child], more);
+		symlinkSync(node, `${at}/node`);
+		b.command[0] = `${at}/node`;
+		return b;
+	};
+	const T = { file: `${d}/sec/token` };
+	gw.config.backends = { a: of(d), b: of(`${d}/sec`, { env: { T } }) };
+	gw.write();
+	await gw.start();
+	for (const [b, path] of [['a', gw.conf], ['b', T.file]]) {
+		const { text } = await tool(gw, `${b}_read`, { path });
+		ok(/EACCES/.test(text), `${b}: ${text}`);
+		ok(gw.output.includes('is not for this backend, since it holds ' +
+		    path), `${path}: ${gw.output}`);
+	}
+	await gw.stop();
+}
+
 run('reach', async () => {
+	await test('ARG-7 what lies beside a program is not the config (user)',
+	    beside);
 	for (const mode of modes) {
 		const gw = await make(mode);
 		await gw.start();

@@ -42,14 +42,21 @@ make_dir(const char *name)
 }
 
 static void
-make_file(const char *name)
+put_file(const char *name, const char *text)
 {
 	char *path = fill(name);
 	int fd = open(path, O_CREAT | O_WRONLY | O_EXCL, 0700);
 
-	CHECK(fd != -1);
+	CHECK(
+	    fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 	close(fd);
 	free(path);
+}
+
+static void
+make_file(const char *name)
+{
+	put_file(name, "");
 }
 
 static void
@@ -373,7 +380,10 @@ test_program(void)
 	gives_text("command: [%/venv/python]", "program: %/venv\n");
 	make_dir("%/real/state");
 	make_file("%/real/server");
-	gives_text("command: [%/real/server]", "program: %/real/server\n");
+	gives_text("command: [%/real/server]",
+	    "program: %/real/server\n"
+	    "note: %/real: is not for this backend, since it holds "
+	    "%/real/state; name in read what it needs there\n");
 	take("%/real/server");
 	take("%/real/state");
 	take("%/venv/python");
@@ -381,6 +391,65 @@ test_program(void)
 	take("%/venv");
 	take("%/lib/python3");
 	take("%/lib");
+}
+
+#define TOKEN ", env: {T: {file: %/sec/token}}"
+#define KEY                                                               \
+	"}\n  b: {url: 'https://x', cert: {certificate: %/tls/crt, key: " \
+	"%/tls/key}"
+
+static void
+beside(const char *text, const char *at, const char *file)
+{
+	char *program, *want;
+
+	xasprintf(&program, "%s/server", at);
+	make_file(program);
+	xasprintf(&want,
+	    "program: %s\nnote: %s: is not for this backend, since it holds "
+	    "%s; name in read what it needs there\n",
+	    program, at, file);
+	gives_text(text, want);
+	take(program);
+	free(program);
+	free(want);
+}
+
+/* The config, secrets and keys are ours as state is, wherever they lie. */
+static void
+test_files(void)
+{
+	char *sec;
+
+	make_dir("%/sec");
+	make_dir("%/tls");
+	put_file("%/sec/token", "swordfish");
+	put_file("%/tls/key", "-----BEGIN X-----");
+	put_file("%/tls/crt", "-----BEGIN X-----");
+	put_file("%/etc/conf", "");
+	beside("command: [%/etc/server]", "%/etc", "%/etc/conf");
+	beside("command: [%/sec/server]" TOKEN, "%/sec", "%/sec/token");
+	beside("command: [%/tls/server]" KEY, "%/tls", "%/tls/key");
+	check(SERVER "read: [%/sec]" TOKEN,
+	    "backends.a.read: %/sec holds %/sec/token");
+	check(SERVER "write: [%/tls]" KEY,
+	    "backends.a.write: %/tls holds %/tls/key");
+	check(SERVER "read: [%/tls/key]" KEY, "backends.a.read: %/tls/key");
+	check("command: [%/sec/token]" TOKEN,
+	    "backends.a.command: %/sec/token holds");
+	gives_text(SERVER "read: [%/tls/crt]" KEY,
+	    "program: %/bin/server %/bin\nread: %/tls/crt\n");
+	sec = fill("%/sec");
+	CHECK(setenv("CREDENTIALS_DIRECTORY", sec, 1) == 0);
+	free(sec);
+	check(SERVER "read: [%/sec], env: {T: {credential: token}}",
+	    "backends.a.read: %/sec holds %/sec/token");
+	take("%/etc/conf");
+	take("%/sec/token");
+	take("%/tls/key");
+	take("%/tls/crt");
+	take("%/sec");
+	take("%/tls");
 }
 
 int
@@ -403,6 +472,7 @@ main(void)
 	test_restarted();
 	test_roots();
 	test_program();
+	test_files();
 	take("%/bin/server");
 	take("%/bin");
 	take("%/real");
