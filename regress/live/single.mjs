@@ -63,6 +63,10 @@ async function signedIn() {
 	writeFileSync(`${p.dir}/beside`, '');
 	// Beside the state anybody may have put a name that is not UTF-8.
 	writeFileSync(Buffer.from(`${p.dir}/caf\xe9`, 'latin1'), '');
+	// Links of the caller's, also to above the state.
+	symlinkSync('/', `${p.dir}/run/root`);
+	symlinkSync('..', `${p.dir}/run/above`);
+	symlinkSync('nowhere', `${p.dir}/run/dangling`);
 	const child = launch(p, ['-S',
 	    `${p.dir}/server ${live}/fixture/child.mjs 'a b' "c'd" e"f"'g' '' '$(id);x|y'`]);
 	const line = await banner(child, p.port);
