@@ -218,9 +218,11 @@ struct conf *reload_read(char **err);
 pid_t tree_usage(pid_t nanny, uint64_t *kib, uint64_t *ms);
 /* Kills all that a nanny has below it, but not nanny. */
 void tree_end(pid_t nanny);
-/* Kills those of our children that are not ours, and all below them: nannies
- * that were killed have left them. */
-void tree_orphans(int (*ours)(pid_t));
+/* When it began, in ticks since boot; 0: that can not be told. */
+uint64_t tree_born(pid_t pid);
+/* Kills those of our children that a nanny of this user, begun then, may have
+ * left when it was killed, and all below them; none that ours says is. */
+void tree_orphans(uid_t uid, uint64_t born, int (*ours)(pid_t));
 /* Does it live, and is it certainly none of ours? */
 int tree_foreign(pid_t pid);
 

@@ -38,6 +38,8 @@
 struct kid {
 	LIST_ENTRY(kid) entry;
 	pid_t pid; /* of its nanny; 0: reaped */
+	uint64_t born; /* its nanny, as tree_born */
+	uid_t uid; /* whom it runs as */
 	uint64_t child; /* runner's number */
 	struct event *timer; /* of a hard end */
 	int tries;
@@ -324,12 +326,14 @@ spawn_child(struct peer *p, uint32_t id, void *msg, int fd)
 	}
 	k = xcalloc(1, sizeof *k);
 	k->pid = pid;
+	k->born = tree_born(pid);
+	k->uid = be->child.x.root ? be->child.x.uid : geteuid();
 	k->child = m->child;
 	LIST_INSERT_HEAD(&kids, k, entry);
 	nkids++;
 	out.child = m->child;
 	out.pid = (uint32_t)pid;
-	out.uid = be->child.x.root ? be->child.x.uid : (uint32_t)geteuid();
+	out.uid = k->uid;
 	if (give(p, M_CHILD, &out, io) == -1 ||
 	    give(p, M_CHILD_LOG, &out, log) == -1)
 		end_hard(k);
@@ -437,7 +441,7 @@ spawn_reaped(pid_t pid, int status)
 	k->pid = 0;
 	/* Nanny ends with the signal of its child, or was killed itself. */
 	if (WIFSIGNALED(status))
-		tree_orphans(is_ours);
+		tree_orphans(k->uid, k->born, is_ours);
 	if (k->timer != NULL)
 		event_free(k->timer);
 	k->timer = NULL;

@@ -22,6 +22,8 @@
 #define FRESH  500 /* ms that one look is good for: a row after the other */
 #define ROUNDS 20 /* looks until nothing is found to be left */
 
+#define FILTERS "\nSeccomp_filters:"
+
 struct usage {
 	pid_t pid, parent;
 	uint64_t ticks; /* of processor time, with that of reaped children */
@@ -35,6 +37,9 @@ static void look(void);
 static int below(pid_t, pid_t);
 static int by_pid(const void *, const void *);
 static int end_one(const struct usage *);
+static unsigned long number_of(const char *, const char *, unsigned long);
+static void read_status(const char *, char *, size_t);
+static int is_confined(const struct usage *, uid_t, unsigned long);
 
 static struct usage *all;
 static size_t nall, room;
@@ -199,22 +204,84 @@ tree_end(pid_t nanny)
 	}
 }
 
+uint64_t
+tree_born(pid_t pid)
+{
+	struct usage u;
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "%d", (int)pid);
+	return read_one(name, &u) == 0 ? u.born : 0;
+}
+
+/* The number behind key, which is "\nName:". */
+static unsigned long
+number_of(const char *status, const char *key, unsigned long otherwise)
+{
+	const char *s = strstr(status, key);
+
+	return s == NULL ? otherwise : strtoul(s + strlen(key), NULL, 10);
+}
+
+static void
+read_status(const char *name, char *buf, size_t size)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof path, "/proc/%.16s/status", name);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1) {
+		*buf = '\0';
+		return;
+	}
+	n = read(fd, buf, size - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+}
+
+/*
+ * Our children may be others' as well: what a script has started that became
+ * mcpgwd, or, where mcpgwd is the first process of a container, whatever there
+ * has lost its parent. What a nanny has started has no new privileges, a filter
+ * of system calls more than we have, and the user of its backend, and none of
+ * it can be shed; a kernel before Linux 5.9 does not count filters.
+ */
+static int
+is_confined(const struct usage *u, uid_t uid, unsigned long filters)
+{
+	char status[4096], name[16];
+
+	(void)snprintf(name, sizeof name, "%d", (int)u->pid);
+	read_status(name, status, sizeof status);
+	return number_of(status, "\nUid:", (unsigned long)-1) == uid &&
+	       number_of(status, "\nNoNewPrivs:", 0) == 1 &&
+	       number_of(status, "\nSeccomp:", 0) == 2 &&
+	       number_of(status, FILTERS, filters + 1) > filters;
+}
+
 void
-tree_orphans(int (*ours)(pid_t))
+tree_orphans(uid_t uid, uint64_t born, int (*ours)(pid_t))
 {
 	unsigned int round, n = 1;
+	unsigned long filters;
 	const struct usage *u;
+	char status[4096];
 	size_t i, k;
 
-	for (round = 0; n > 0 && round < ROUNDS; round++) {
+	read_status("self", status, sizeof status);
+	filters = number_of(status, FILTERS, 0);
+	for (round = 0; born != 0 && n > 0 && round < ROUNDS; round++) {
 		look();
 		for (i = n = 0; i < nall; i++) {
 			u = &all[i];
 			if (u->parent != getpid() || u->state == 'Z' ||
-			    u->state == 'X' || ours(u->pid))
+			    u->state == 'X' || ours(u->pid) || u->born < born ||
+			    !is_confined(u, uid, filters))
 				continue;
 			for (k = 0; k < nall; k++)
-				if (below(all[k].pid, u->pid) == 1)
+				if (below(all[k].pid, u->pid) == 1 &&
+				    is_confined(&all[k], uid, filters))
 					(void)end_one(&all[k]);
 			n += end_one(u) == 0;
 		}

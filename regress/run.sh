@@ -75,8 +75,11 @@ memory() {
 	head1 valgrind
 	: >"$log.list"
 	for t in "$obj"/regress/unit/*_test; do
-		# These filter system calls that valgrind itself needs.
-		case $t in *sandbox_test|*priv_test|*nanny_test|*gate_test) continue ;; esac
+		# These filter system calls that valgrind itself needs, or make
+		# such as it does not know.
+		case $t in *sandbox_test|*priv_test|*nanny_test|*gate_test|*tree_test)
+			continue ;;
+		esac
 		[ -x "$t" ] && echo "$t" >>"$log.list"
 	done
 	# Two at a time, and first the one that takes a minute.

@@ -2,8 +2,8 @@
 // and mcp-proxy.
 import { chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
-import { Child, descendants, freePort, full, ok, root, run, running, same, test,
-    tmp, until } from './lib/harness.mjs';
+import { Child, descendants, freePort, full, later, ok, root, run, running,
+    same, test, tmp, until } from './lib/harness.mjs';
 import { Client } from './lib/oauth.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { connect } from './lib/sdk.mjs';
@@ -23,8 +23,9 @@ async function place() {
 	return { dir, port: await freePort() };
 }
 
-const launch = (p, args, opts = {}) => new Child('mcpgwd', `${bin}/mcpgwd`,
-    ['-d', '-L', bin, ...args], { cwd: `${p.dir}/work`, ...as, ...opts, env: {
+const launch = (p, args, opts = {},
+    argv = [`${bin}/mcpgwd`, '-d', '-L', bin, ...args]) =>
+    new Child('mcpgwd', argv[0], argv.slice(1), { cwd: `${p.dir}/work`, ...as, ...opts, env: {
 	PATH: '/usr/bin:/bin', HOME: p.dir, PORT: String(p.port),
 	XDG_RUNTIME_DIR: `${p.dir}/run`, API_KEY: 'k "1"\\', LINES: 'a\nb\u0085',
 	...opts.env,
@@ -141,6 +142,23 @@ async function late() {
 	await ends(child);
 }
 
+// What the caller's script has started before it became mcpgwd is not a nanny's.
+async function beside() {
+	const p = await place();
+	writeFileSync(`${p.dir}/work/up`, 'sleep 7777 >/dev/null 2>&1 &\necho "sidecar $!"\n' +
+	    'exec "$@"\n');
+	const child = launch(p, [], {}, ['/bin/sh', 'up', `${bin}/mcpgwd`, '-d',
+	    '-L', bin, '--no-auth', '-S', '/bin/sh -c \'kill -SEGV $$\'']);
+	await until('its server to die twice', () => (child.output.match(
+	    /was killed by signal 11/g) ?? []).length >= 3, 20_000);
+	const pid = Number(child.output.match(/^sidecar (\d+)$/m)[1]);
+	later(() => process.kill(pid, 'SIGKILL'));
+	ok(running(pid), 'the side-car lives');
+	child.signal('SIGTERM');
+	same(await child.exited, 0, 'exit status');
+	ok(running(pid), 'the side-car lives on');
+}
+
 async function refused(what, args, status, says, opts) {
 	const p = await place();
 	const child = launch(p, args, opts);
@@ -156,6 +174,7 @@ run('single', async () => {
 	await test('SINGLE a server behind a password', signedIn,
 	    { timeout: 90_000 });
 	await test('SINGLE a server for this machine', open, { timeout: 60_000 });
+	await test('SINGLE what is beside it is not its own', beside);
 	if (full)
 		await test('SINGLE a server that takes 16 s to begin', late,
 		    { timeout: 90_000 });
