@@ -109,7 +109,7 @@ extern const struct keydef schema_top[];
 
 /* What some keys of a stdio backend take. */
 #define ARGS_MAX 64
-#define ENV_MAX  100
+#define ENV_MAX  200
 #define DIRS_MAX 250
 #define TEXT_LEN 8192 /* bytes of an argument or of the value of a variable */
 

@@ -18,9 +18,6 @@
 #define OPENING_TIME  14 /* s; of a backend with a url */
 #define OPENING_SLACK 2 /* s, for runner to say that it has failed */
 #define MINUTE        60u
-#define DAY           86400u
-#define ARGS_MAX      64
-#define ENV_MAX       100
 #define GROUPS_MAX    64
 #define MEMORY_MIN    (16ull << 20)
 #define MEMORY_MAX    (64ull << 30)
@@ -28,7 +25,6 @@
 
 /* What the messages carry, so that what loads is also what can be printed and
  * read back after $STATE has been put in. */
-#define TEXT_LEN 8192 /* an argument, the value of a variable */
 #define PATH_LEN 1024
 
 #define STATE     "$STATE"
@@ -86,8 +82,8 @@ const struct keydef schema_child[] = {
     {"files", set_uint, H(x.files), 16, 1000000, NULL},
     {"cpu", set_duration, H(x.cpu), 0, 365 * DAY, NULL},
     {"network", set_byte, H(x.network), 0, 0, networks},
-    {"read", set_list, H(x.read), 0, 250, &dirs},
-    {"write", set_list, H(x.write), 0, 250, &dirs},
+    {"read", set_list, H(x.read), 0, DIRS_MAX, &dirs},
+    {"write", set_list, H(x.write), 0, DIRS_MAX, &dirs},
     {"jit", set_byte, H(x.jit), 0, 0, truths},
     {NULL, NULL, 0, 0, 0, NULL},
 };
@@ -347,7 +343,7 @@ set_env(struct load *l, const struct node *n, const char *path, void *field,
 	struct conf_be *be = field;
 	const struct node *kid;
 	char full[KEY_PATHMAX], *s;
-	const char *p;
+	const char *why;
 	uint32_t count = 0;
 
 	if (node_map(l, n, path) == NULL)
@@ -360,13 +356,8 @@ set_env(struct load *l, const struct node *n, const char *path, void *field,
 	}
 	TAILQ_FOREACH (kid, &n->kids, entry) {
 		keys_path(full, sizeof(full), path, kid->key);
-		for (p = kid->key; *p != '\0'; p++)
-			if (!((*p >= 'A' && *p <= 'Z') || *p == '_' ||
-				(*p >= 'a' && *p <= 'z') ||
-				(p > kid->key && *p >= '0' && *p <= '9')))
-				break;
-		if (*p != '\0' || *kid->key == '\0' || strlen(kid->key) > 200) {
-			node_err(l, kid, full, "is no name of a variable");
+		if ((why = check_variable(kid->key)) != NULL) {
+			node_err(l, kid, full, "%s", why);
 			continue;
 		}
 		if (kid->type == NODE_SCALAR)

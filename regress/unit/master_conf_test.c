@@ -485,16 +485,16 @@ child_env(void)
 	int i, n;
 
 	text = xcalloc(1, 4096);
-	for (n = 100; n <= 101; n++) {
+	for (n = 200; n <= 201; n++) {
 		p = text;
 		p += sprintf(p, ISSUER STDIO "[cat], env: {A0: x");
 		for (i = 1; i < n; i++)
 			p += sprintf(p, ", A%d: x", i);
 		sprintf(p, "}}\n");
-		c = parse(text, 0, n == 100 ? NULL : "more than 100");
+		c = parse(text, 0, n == 200 ? NULL : "more than 200");
 		if (c == NULL)
 			continue;
-		CHECK(TAILQ_FIRST(&c->backends)->child.x.env.n == 102);
+		CHECK(TAILQ_FIRST(&c->backends)->child.x.env.n == 202);
 		printed = print(c);
 		conf_free(parse(printed, 0, NULL));
 		free(printed);

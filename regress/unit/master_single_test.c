@@ -175,8 +175,8 @@ variables(void)
 static void
 many_variables(void)
 {
-	const char *all[152];
-	char names[150][16], big[9000];
+	const char *all[252];
+	char names[250][16], big[9000];
 	struct conf *c;
 	size_t i;
 
@@ -184,17 +184,17 @@ many_variables(void)
 	big[sizeof big - 1] = '\0';
 	memcpy(big, "BIG=", 4);
 	all[0] = big;
-	for (i = 0; i < 150; i++) {
+	for (i = 0; i < 250; i++) {
 		snprintf(names[i], sizeof names[i], "V%zu=1", i);
 		all[i + 1] = names[i];
 	}
-	all[151] = "PATH=/bin";
-	c = start_with(all, 152);
+	all[251] = "PATH=/bin";
+	c = start_with(all, 252);
 	CHECK(c != NULL && strcmp(variable(c, "PATH"), "/bin") == 0);
 	CHECK(c != NULL && variable(c, "V0") != NULL);
-	CHECK(c != NULL && variable(c, "V149") == NULL);
+	CHECK(c != NULL && variable(c, "V249") == NULL);
 	CHECK(strstr(said, "long: BIG\n") != NULL);
-	CHECK(strstr(said, ": V97, V98, ") != NULL);
+	CHECK(strstr(said, ": V197, V198, ") != NULL);
 	CHECK(strstr(said, " and 45 more\n") != NULL);
 	conf_free(c);
 }
