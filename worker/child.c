@@ -10,6 +10,7 @@
 #include "child.h"
 #include "compat.h"
 #include "log.h"
+#include "master.h"
 #include "memfd.h"
 #include "peer.h"
 #include "rpc.h"
@@ -77,6 +78,8 @@ static const struct peer_class runner_class = {
     "runner", rules, sizeof(rules) / sizeof(rules[0]), 1, runner_gone, NULL};
 
 static struct peer *runner;
+static uint64_t
+    lost; /* ms: since when there is none; 0: there is, or never was */
 static void (*look)(uint32_t);
 static uint32_t next_id;
 static struct childreqs reqs[BUCKETS]; /* by id */
@@ -105,6 +108,7 @@ stdio_channel(int fd)
 		runner = NULL;
 		runner_lost();
 	}
+	lost = 0;
 	runner = peer_new(fd, &runner_class, ROLE_RUNNER, 0, worker.gen, NULL);
 	if (runner == NULL)
 		log_warnx("runner: out of memory");
@@ -122,7 +126,17 @@ runner_gone(struct peer *p)
 	if (p != runner)
 		return;
 	runner = NULL;
+	lost = mono_msec();
 	runner_lost();
+}
+
+void
+stdio_tick(void)
+{
+	if (lost == 0 || mono_msec() - lost < CHANNEL_WAIT)
+		return;
+	lost = mono_msec();
+	master_badpeer(ROLE_RUNNER, 0, "its channel has ended");
 }
 
 /* Nothing will be answered any more. */

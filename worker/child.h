@@ -14,6 +14,8 @@ struct stdio_open;
 /* The channel to runner; the one before is gone. */
 void stdio_channel(int fd);
 int stdio_up(void);
+/* As keeperc_tick(). */
+void stdio_tick(void);
 /* For the keeper: the lists of this backend may be others now. */
 void stdio_onlook(void (*)(uint32_t backend));
 /* Opens a session. cb is called once, never from inside: session NULL and why

@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "conn.h"
+#include "files.h"
 #include "log.h"
 #include "peer.h"
 #include "route.h"
@@ -51,6 +52,7 @@ static void conn_linger(struct conn *);
 static void conn_close(struct conn *);
 static void conn_tick(evutil_socket_t, short, void *);
 static void conn_room(void);
+static void conn_again(void);
 static size_t conn_limit(void);
 static struct request *request_new(struct conn *);
 static void request_free(struct request *);
@@ -116,10 +118,21 @@ conn_accept(evutil_socket_t lfd, short what, void *arg)
 		return;
 	}
 	conn_new(fd, &ss, l);
-	if (nconns >= conn_limit()) {
+	if (nconns >= conn_limit() || files_scarce(fd)) {
 		accepting = 0;
 		conn_room();
 	}
+}
+
+/* There may be room again. */
+static void
+conn_again(void)
+{
+	if (accepting || worker.draining || nconns >= conn_limit() ||
+	    !files_room())
+		return;
+	accepting = 1;
+	conn_room();
 }
 
 static size_t
@@ -558,10 +571,7 @@ conn_close(struct conn *c)
 	}
 	free(c->in);
 	free(c);
-	if (!accepting && !worker.draining && nconns < conn_limit()) {
-		accepting = 1;
-		conn_room();
-	}
+	conn_again();
 }
 
 /* Once a second: whoever is late goes. */
@@ -574,10 +584,7 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (!accepting && !worker.draining && nconns < conn_limit()) {
-		accepting = 1;
-		conn_room();
-	}
+	conn_again();
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->state == CONN_BODY && now - c->rate_at >= BODY_TIME) {

@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "dial.h"
+#include "files.h"
 #include "log.h"
 #include "peer.h"
 
@@ -121,6 +122,11 @@ dial_try(struct dial *d, unsigned int i)
 
 	a->fd = socket(
 	    sa->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (a->fd != -1 && files_scarce(a->fd)) {
+		close(a->fd);
+		a->fd = -1;
+		errno = EMFILE;
+	}
 	if (a->fd == -1) {
 		if (errno == EMFILE || errno == ENFILE)
 			log_warn("backend %s", d->backend->conf.name);

@@ -212,9 +212,17 @@ evlog_cut(struct evlog *l)
 void
 evlog_keepalive(struct evlog *l, uint64_t now)
 {
-	if (l->rq != NULL && now - l->said >= COMMENT_TIME) {
+	if (l->rq == NULL)
+		return;
+	/* Where nothing is read only writing tells, and that was before. */
+	if (l->rq->broken) {
+		evlog_cut(l);
+		return;
+	}
+	if (now - l->said >= COMMENT_TIME) {
 		l->said = now;
-		(void)reply_chunk(l->rq, ":\n\n", 3);
+		if (reply_chunk(l->rq, ":\n\n", 3) == -1)
+			evlog_cut(l);
 	}
 }
 

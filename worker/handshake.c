@@ -86,7 +86,12 @@ hs_send(struct handshake *h)
 	struct upreq_head head = {"POST", h->session, h->revision, NULL, NULL};
 
 	h->up = upstream_send(h->backend, &head, h->body, h->bodylen, &ops, h);
-	return h->up == NULL ? -1 : 0;
+	if (h->up == NULL)
+		return -1;
+	/* To a notification many say "OK", or nothing in chunks. */
+	if (h->step == HS_INITIALIZED)
+		upreq_drop(h->up);
+	return 0;
 }
 
 static int

@@ -13,6 +13,7 @@
 #include "keeperc.h"
 #include "level.h"
 #include "log.h"
+#include "master.h"
 #include "memfd.h"
 #include "peer.h"
 #include "question.h"
@@ -66,6 +67,8 @@ static const struct peer_class keeper_class = {
     "keeper", rules, sizeof(rules) / sizeof(rules[0]), 1, keeper_gone, NULL};
 
 static struct peer *keeper;
+static uint64_t
+    lost; /* ms: since when there is none; 0: there is, or never was */
 
 void
 keeperc_channel(int fd)
@@ -76,6 +79,7 @@ keeperc_channel(int fd)
 		keeper_gone(old);
 		peer_free(old);
 	}
+	lost = 0;
 	keeper = peer_new(fd, &keeper_class, ROLE_KEEPER, 0, worker.gen, NULL);
 	if (keeper == NULL) {
 		log_warnx("keeper: out of memory");
@@ -93,11 +97,21 @@ keeper_gone(struct peer *p)
 	if (p != keeper)
 		return;
 	keeper = NULL;
+	lost = mono_msec();
 	soft_gone(p);
 	upsession_keeper_gone();
 	resume_keeper_gone();
 	level_keeper_gone();
 	reslink_keeper_gone();
+}
+
+void
+keeperc_tick(void)
+{
+	if (lost == 0 || mono_msec() - lost < CHANNEL_WAIT)
+		return;
+	lost = mono_msec();
+	master_badpeer(ROLE_KEEPER, 0, "its channel has ended");
 }
 
 static void

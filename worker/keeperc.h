@@ -9,6 +9,9 @@
 #define KEEPER_WAIT 10000
 
 void keeperc_channel(int fd);
+/* Each second: where a channel has ended and its process has not, master does
+ * not know of it and is told. */
+void keeperc_tick(void);
 /* Asks for the upstream session of (nonce, backend): id comes back with
  * upsession_answer. */
 int keeperc_lease(uint32_t id, const struct k_lease *);

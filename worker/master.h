@@ -11,6 +11,8 @@ void master_open(const struct peer_rule *, size_t);
 void master_ready(void);
 void master_prepared(uint32_t gen, const char *error);
 void master_idle(void);
+/* ms for master to see by itself that a process has gone. */
+#define CHANNEL_WAIT 2000
 /* A peer broke the contract. */
 void master_badpeer(uint8_t role, uint64_t id, const char *why);
 /* Handlers that every role lists in its rules. */

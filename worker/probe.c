@@ -185,7 +185,7 @@ static void
 probe_describe(struct probe *p, const struct json_span *result)
 {
 	struct cat_entry *e = &p->entry;
-	struct json_span v, w;
+	struct json_span v, w, on;
 
 	if (json_member(result, "capabilities", &v) == 0 &&
 	    v.type == JSON_OBJECT) {
@@ -195,8 +195,9 @@ probe_describe(struct probe *p, const struct json_span *result)
 		e->caps |= has(&v, "completions") ? CAP_COMPLETIONS : 0;
 		e->caps |= has(&v, "logging") ? CAP_LOGGING : 0;
 		if (json_member(&v, "resources", &w) == 0 &&
-		    json_member(&w, "subscribe", &w) == 0 &&
-		    w.type == JSON_TRUE)
+		    w.type == JSON_OBJECT &&
+		    json_member(&w, "subscribe", &on) == 0 &&
+		    on.type == JSON_TRUE)
 			e->caps |= CAP_SUBSCRIBE;
 	}
 	if (json_member(result, "instructions", &v) == 0 && v.len < 65000)

@@ -46,6 +46,7 @@ struct shelf {
 		uint64_t asked; /* ms: since when it is wanted; 0: it is not */
 		int stale; /* its lists changed while it was asked */
 		char *session; /* kept open to hear of changes */
+		uint64_t again; /* ms: one more look in it; 0: none */
 		struct watch *watch; /* its GET stream */
 	} class[CLASSES];
 	uint64_t next; /* ms: next look */
@@ -299,23 +300,28 @@ shelf_ask(struct shelf *s, int class)
 static void
 shelf_watch(struct shelf *s, int class, const char *session)
 {
-	if (s->class[class].session != NULL || *session == '\0')
-		return;
-	if (s->b->conf.stdio > INSTANCE_SHARED) {
-		/* Such a child is some client's own: ours has done its work. */
-		notify_post(s->b, "DELETE", session,
-		    s->class[class].entry.revision, NULL, 0);
+	int own = s->b->conf.stdio > INSTANCE_SHARED;
+
+	if (own && s->class[class].session != NULL) {
+		/* Other children are clients' own: ours has done its work. */
+		shelf_unwatch(s, class);
 		return;
 	}
+	if (s->class[class].session != NULL || *session == '\0')
+		return;
 	s->class[class].session = xstrdup(session);
+	/* A server that goes on registering tools after the handshake may
+	 * have said so before anybody listened. */
+	if (own) {
+		s->class[class].again = mono_msec() + TROUBLE_TIME;
+		return;
+	}
+	s->next = mono_msec() + TROUBLE_TIME;
 	s->class[class].watch =
 	    watch_start(s->b, session, s->class[class].entry.revision,
 		shelf_heard, &s->class[class].entry);
 	if (s->class[class].watch != NULL)
 		watch_ongone(s->class[class].watch, shelf_gone);
-	/* A server that goes on registering tools after the handshake may
-	 * have said so before anybody listened. */
-	s->next = mono_msec() + TROUBLE_TIME;
 }
 
 static void
@@ -329,6 +335,7 @@ shelf_unwatch(struct shelf *s, int class)
 	free(s->class[class].session);
 	s->class[class].session = NULL;
 	s->class[class].watch = NULL;
+	s->class[class].again = 0;
 }
 
 /* The backend has forgotten the session: it was started anew, most likely, and
@@ -623,6 +630,7 @@ shelf_tick(void)
 {
 	uint64_t now = mono_msec();
 	struct shelf *s;
+	int i;
 
 	if (now - resolved >= RESOLVE_TIME)
 		shelf_resolve();
@@ -630,6 +638,9 @@ shelf_tick(void)
 		upstream_expire(s->b);
 		if (s->next != 0 && now >= s->next && backend_ready(s->b))
 			shelf_probe(s);
+		for (i = 0; i < CLASSES; i++)
+			if (s->class[i].again != 0 && now >= s->class[i].again)
+				shelf_ask(s, i);
 		shelf_silent(s, now);
 	}
 	shelf_publish();

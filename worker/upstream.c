@@ -406,6 +406,12 @@ upreq_resume(struct upreq *r)
 }
 
 void
+upreq_drop(struct upreq *r)
+{
+	r->drop = 1;
+}
+
+void
 upstream_tick(void)
 {
 	struct upconn *c, *next;

@@ -58,6 +58,9 @@ const char *upreq_last(const struct upreq *, unsigned int *retry);
 /* In done(UP_STATUS): the body, unless it was too large or did not come; NULL
  * then. */
 const char *upreq_refusal(const struct upreq *, size_t *len);
+/* Of the answer only the status counts, whatever its body is; after
+ * upstream_send. */
+void upreq_drop(struct upreq *);
 /* Stops and goes on reading the answer. */
 void upreq_pause(struct upreq *);
 void upreq_resume(struct upreq *);

@@ -38,6 +38,7 @@ struct view {
 	int complete;
 	uint32_t caps;
 	struct view_item *name[2][BUCKETS]; /* CAT_TOOLS, CAT_PROMPTS */
+	struct uri_index *uris; /* CAT_RESOURCES */
 	/* The newest is there from the start, others on first use. */
 	struct list list[PROJECTS][CAT_KINDS];
 	struct view *next;
@@ -132,8 +133,10 @@ view_make(const struct endpoint *e, uint8_t class)
 			catalog_want(view_class(e->backend[i], class));
 		}
 	}
+	v->uris = uri_index(v);
 	for (k = 0; k < CAT_KINDS; k++)
-		if ((k <= CAT_PROMPTS && view_names(v, k) == -1) ||
+		if (v->uris == NULL ||
+		    (k <= CAT_PROMPTS && view_names(v, k) == -1) ||
 		    view_merge(v, k, PROJECT_NEWEST) == -1) {
 			view_free(v);
 			return NULL;
@@ -338,6 +341,7 @@ view_free(struct view *v)
 			free(v->list[i][k].p);
 			free(v->list[i][k].page);
 		}
+	free(v->uris);
 	free(v);
 }
 
@@ -402,6 +406,12 @@ view_entry(const struct view *v, size_t i, struct backend **be)
 {
 	*be = i < v->endpoint->nbackend ? v->endpoint->backend[i] : NULL;
 	return *be == NULL ? NULL : entry_of(v, *be);
+}
+
+const struct uri_index *
+view_uris(const struct view *v)
+{
+	return v->uris;
 }
 
 const struct view_item *

@@ -50,6 +50,10 @@ struct backend *view_uri(const struct view *, const char *uri);
 struct backend *view_listed(const struct view *, const char *uri);
 /* The backend of a URI template as listed. */
 struct backend *view_template(const struct view *, const char *template);
+/* From view_uri.c: an index of what is listed; NULL when memory is out. Freed
+ * with free. */
+struct uri_index *uri_index(const struct view *);
+const struct uri_index *view_uris(const struct view *);
 /* Union of CAP_* of its backends: all there are while one of them has never
  * been seen. */
 uint32_t view_caps(const struct view *);

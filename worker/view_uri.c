@@ -3,12 +3,25 @@
  * (_meta.ui.resourceUri), or matches a template of it; else the backend is the
  * only one with resources. A scheme is no proof: file: may be anybody's.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "view.h"
 
+/* Every resource that is listed, by URI; of those with the same one the backend
+ * that the config has first is first. */
+struct uri_index {
+	size_t n;
+	struct uri_entry {
+		const char *uri;
+		struct backend *backend;
+		size_t order;
+	} v[];
+};
+
 static struct backend *by_list(const struct view *, enum cat_kind,
     int (*)(const struct cat_item *, const char *), const char *);
+static int by_uri(const void *, const void *);
 static int is_named(const struct cat_item *, const char *);
 static int is_matched(const struct cat_item *, const char *);
 static int is_shown(const struct cat_item *, const char *);
@@ -87,10 +100,59 @@ only(const struct view *v)
 	}
 }
 
+static int
+by_uri(const void *a, const void *b)
+{
+	const struct uri_entry *x = a, *y = b;
+	int order = strcmp(x->uri, y->uri);
+
+	return order != 0 ? order
+			  : (x->order > y->order) - (x->order < y->order);
+}
+
+struct uri_index *
+uri_index(const struct view *v)
+{
+	const struct cat_entry *ce;
+	const struct cat_item *ci;
+	struct uri_index *x;
+	struct backend *be;
+	size_t i, n = 0;
+	uint32_t k;
+
+	for (i = 0; ce = view_entry(v, i, &be), be != NULL; i++)
+		n += ce == NULL ? 0 : ce->list[CAT_RESOURCES].n;
+	if ((x = calloc(1, sizeof(*x) + n * sizeof(x->v[0]))) == NULL)
+		return NULL;
+	for (i = 0; ce = view_entry(v, i, &be), be != NULL; i++) {
+		ci = ce == NULL ? NULL : ce->list[CAT_RESOURCES].p;
+		for (k = 0; ci != NULL && k < ce->list[CAT_RESOURCES].n; k++) {
+			x->v[x->n].uri = ci[k].name;
+			x->v[x->n].backend = be;
+			x->v[x->n].order = x->n;
+			x->n++;
+		}
+	}
+	qsort(x->v, x->n, sizeof(x->v[0]), by_uri);
+	return x;
+}
+
 struct backend *
 view_listed(const struct view *v, const char *uri)
 {
-	return by_list(v, CAT_RESOURCES, is_named, uri);
+	const struct uri_index *x = view_uris(v);
+	size_t from = 0, to = x->n, mid;
+
+	while (from < to) {
+		mid = from + (to - from) / 2;
+		if (strcmp(x->v[mid].uri, uri) < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < x->n && strcmp(x->v[from].uri, uri) == 0
+		   ? x->v[from].backend
+		   : NULL;
 }
 
 struct backend *

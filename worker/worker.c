@@ -354,6 +354,8 @@ on_ctl(struct peer *p, uint32_t id, void *msg, int fd)
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
+	size_t i;
+
 	(void)fd;
 	(void)what;
 	(void)arg;
@@ -363,10 +365,14 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	evlog_tick();
 	soft_tick();
 	upstream_tick();
+	for (i = 0; i < worker.nbackend; i++)
+		upstream_expire(worker.backend[i]);
 	oldsse_tick();
 	questions_tick(mono_msec());
 	resume_tick();
 	level_tick();
+	keeperc_tick();
+	stdio_tick();
 	reslink_tick();
 	keeperc_count();
 	if (worker.draining)

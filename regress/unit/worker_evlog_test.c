@@ -7,6 +7,7 @@
 
 #include "../../worker/evlog.h"
 #include "../../worker/worker.h"
+#include "compat.h"
 #include "test.h"
 
 #define KEPT  (32 * 1024 * 1024) /* bytes, of ended streams */
@@ -126,6 +127,15 @@ test_lost(void)
 	before = chunks[1];
 	CHECK(evlog_resume(mine, grant, id, 1, &rq[1]) == 0);
 	CHECK(chunks[1] == before + 2);
+	/* Where nothing is to be sent the comments tell. */
+	evlog_keepalive(l, mono_msec() + 14000);
+	CHECK(chunks[1] == before + 2 && evlog_attached(l));
+	evlog_keepalive(l, mono_msec() + 16000);
+	CHECK(chunks[1] == before + 3 && evlog_attached(l));
+	rq[1].broken = 1;
+	evlog_keepalive(l, mono_msec());
+	CHECK(gone == 2 && !evlog_attached(l));
+	rq[1].broken = 0;
 	evlog_end(l);
 }
 

@@ -91,9 +91,14 @@ export class Gateway {
 	}
 
 	// Starts the daemon without waiting for it.
+	// With gw.files no process of it may have more descriptors than that.
 	launch(args = []) {
-		this.child = new Child('mcpgwd', `${bin}/mcpgwd`,
-		    ['-d', '-f', this.conf, '-L', bin, ...args],
+		const what = [`${bin}/mcpgwd`, '-d', '-f', this.conf, '-L', bin,
+		    ...args];
+		const [program, ...words] = this.files === undefined ? what :
+		    ['/bin/sh', '-c', `ulimit -n ${this.files} && exec "$0" "$@"`,
+			...what];
+		this.child = new Child('mcpgwd', program, words,
 		    { cwd: '/', env: this.#env, ...this.#as });
 		return this.child;
 	}
