@@ -45,6 +45,7 @@ static int target(struct http_head *, struct span *);
 static int status_line(struct http_head *, const struct span *);
 static ssize_t fields(struct http_head *, struct input *);
 static int field(struct http_head *, const struct span *);
+static void field_value(struct span *, const char *, const char *);
 static void field_keep(struct http_head *, enum http_hdr, const struct span *);
 static enum http_hdr header_of(const char *, size_t);
 static int framing(struct http_head *);
@@ -329,17 +330,46 @@ field(struct http_head *h, const struct span *line)
 	if (p == line->p || p == end || *p != ':')
 		return 400;
 	id = header_of(line->p, (size_t)(p - line->p));
-	for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
-		continue;
-	if (!text_valid(p, end))
+	if (!text_valid(++p, end))
 		return 400;
-	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	value.p = p;
-	value.len = (size_t)(end - p);
+	field_value(&value, p, end);
 	h->nfields++;
 	if (id != HDR_UNKNOWN)
 		field_keep(h, id, &value);
+	return 0;
+}
+
+/* Without the white space around it. */
+static void
+field_value(struct span *value, const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	value->p = p;
+	value->len = (size_t)(end - p);
+}
+
+/* The lines after the first are looked for when somebody asks: the head is
+ * known to be whole and well-formed, and to have as many. */
+int
+http_value(
+    const struct http_head *h, enum http_hdr id, int n, struct span *value)
+{
+	const char *line, *colon, *end;
+
+	if (n < 0 || n >= h->count[id])
+		return -1;
+	for (*value = h->value[id]; n > 0; n--) {
+		end = value->p + value->len;
+		do {
+			line = (const char *)rawmemchr(end, '\n') + 1;
+			colon = rawmemchr(line, ':');
+			end = rawmemchr(colon, '\r');
+		} while (header_of(line, (size_t)(colon - line)) != id);
+		field_value(value, colon + 1, end);
+	}
 	return 0;
 }
 

@@ -92,6 +92,9 @@ ssize_t http_response(struct http_head *, const char *buf, size_t len);
 const struct span *http_get(const struct http_head *, enum http_hdr);
 /* How often it came. */
 int http_count(const struct http_head *, enum http_hdr);
+/* Of one that came more than once the value number n, from 0 in the order they
+ * came in. The buffer of the head must still be there. 0, or -1: not so many. */
+int http_value(const struct http_head *, enum http_hdr, int n, struct span *);
 /* Is token one of the comma-separated elements of value (no case)? */
 int http_has_token(const struct span *value, const char *token);
 /* Does an Accept value (NULL: absent) take this media type? Honours wildcards

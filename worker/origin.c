@@ -13,8 +13,17 @@
 #include "origin.h"
 #include "worker.h"
 
+/* As an address in authd's limits: one key for all who are not known. */
+#define ADDR_UNKNOWN "unknown"
+
 static size_t host_len(const char *, size_t);
 static const char *issuer_host(void);
+static int trusted(const char *);
+static int forwarded(const struct http_head *, char *);
+static int last_element(struct span *, struct span *);
+static int address(const struct span *, char *);
+static int port_valid(const char *, const char *);
+static int loopback(const char *);
 
 /* Length of the host in host[:port] or [v6][:port]. */
 static size_t
@@ -134,36 +143,138 @@ cidr_match(const char *cidr, const char *addr)
 	return ((net[bits / 8] ^ a[bits / 8]) >> (8 - bits % 8)) == 0;
 }
 
-/* Only the last hop, which the trusted proxy itself wrote, is believed. */
+static int
+trusted(const char *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < worker.conf.trusted_proxies.n; i++)
+		if (cidr_match(worker.conf.trusted_proxies.v[i], addr))
+			return 1;
+	return 0;
+}
+
+/*
+ * Whom a proxy names is believed, and nothing that stands before that. One that
+ * names nobody is asked by somebody all the same, who has no right to what the
+ * proxy's own address may do.
+ */
 void
 origin_client(struct request *rq)
 {
-	const struct span *xff = http_get(&rq->head, HDR_X_FORWARDED_FOR);
 	char addr[INET6_ADDRSTRLEN];
-	unsigned char bin[16];
-	const char *p;
-	size_t len;
-	uint32_t i;
 
-	if (xff == NULL || http_count(&rq->head, HDR_X_FORWARDED_FOR) != 1)
+	if (!trusted(rq->addr))
 		return;
-	for (i = 0; i < worker.conf.trusted_proxies.n; i++)
-		if (cidr_match(worker.conf.trusted_proxies.v[i], rq->addr))
-			break;
-	if (i == worker.conf.trusted_proxies.n)
-		return;
-	p = memrchr(xff->p, ',', xff->len);
-	p = p == NULL ? xff->p : p + 1;
-	len = xff->len - (p - xff->p);
-	while (len > 0 && (*p == ' ' || *p == '\t')) {
-		p++;
-		len--;
+	strlcpy(rq->addr, forwarded(&rq->head, addr) == 0 ? addr : ADDR_UNKNOWN,
+	    sizeof(rq->addr));
+}
+
+/*
+ * All lines are one list (RFC 9110 5.3), to which each proxy adds at the end
+ * who has asked it: from there, the first that is no proxy of ours. A loopback
+ * address is the other machine's, where we trust nobody but the proxy.
+ */
+static int
+forwarded(const struct http_head *h, char *addr)
+{
+	struct span v, e;
+	int n;
+
+	for (n = http_count(h, HDR_X_FORWARDED_FOR) - 1; n >= 0; n--) {
+		if (http_value(h, HDR_X_FORWARDED_FOR, n, &v) == -1)
+			return -1;
+		while (last_element(&v, &e)) {
+			if (e.len == 0)
+				continue; /* RFC 9110 5.6.1 */
+			if (address(&e, addr) == -1)
+				return -1;
+			if (!trusted(addr))
+				return loopback(addr) ? -1 : 0;
+		}
 	}
-	if (len == 0 || len >= sizeof(addr))
-		return;
+	return -1;
+}
+
+/* Takes the last element off a list; 0: there is none. */
+static int
+last_element(struct span *list, struct span *e)
+{
+	const char *p;
+
+	if (list->p == NULL)
+		return 0;
+	p = list->len == 0 ? NULL : memrchr(list->p, ',', list->len);
+	e->p = p == NULL ? list->p : p + 1;
+	e->len = list->len - (size_t)(e->p - list->p);
+	if (p == NULL)
+		list->p = NULL;
+	else
+		list->len = (size_t)(p - list->p);
+	while (e->len > 0 && (*e->p == ' ' || *e->p == '\t')) {
+		e->p++;
+		e->len--;
+	}
+	while (
+	    e->len > 0 && (e->p[e->len - 1] == ' ' || e->p[e->len - 1] == '\t'))
+		e->len--;
+	return 1;
+}
+
+/*
+ * ADDRESS, ADDRESS:PORT with IPv4 only, [ADDRESS] or [ADDRESS]:PORT. In one
+ * form, so that nobody is counted twice.
+ */
+static int
+address(const struct span *e, char *addr)
+{
+	const char *p = e->p, *end = e->p + e->len, *q, *port;
+	struct in6_addr a6;
+	struct in_addr a4;
+	size_t len;
+
+	if (*p == '[') {
+		p++;
+		if ((q = memchr(p, ']', (size_t)(end - p))) == NULL)
+			return -1;
+		port = q + 1;
+	} else {
+		q = memchr(p, ':', e->len);
+		if (q == NULL || memrchr(p, ':', e->len) != q)
+			q = end;
+		port = q;
+	}
+	len = (size_t)(q - p);
+	if (!port_valid(port, end) || len == 0 || len >= INET6_ADDRSTRLEN)
+		return -1;
 	memcpy(addr, p, len);
 	addr[len] = '\0';
-	if (inet_pton(AF_INET, addr, bin) == 1 ||
-	    inet_pton(AF_INET6, addr, bin) == 1)
-		strlcpy(rq->addr, addr, sizeof(rq->addr));
+	if (inet_pton(AF_INET, addr, &a4) == 1)
+		return 0;
+	if (inet_pton(AF_INET6, addr, &a6) != 1)
+		return -1;
+	if (IN6_IS_ADDR_V4MAPPED(&a6))
+		inet_ntop(AF_INET, &a6.s6_addr[12], addr, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, &a6, addr, INET6_ADDRSTRLEN);
+	return 0;
+}
+
+/* Nothing, or :PORT. */
+static int
+port_valid(const char *p, const char *end)
+{
+	if (p == end)
+		return 1;
+	if (*p++ != ':' || p == end || end - p > 5)
+		return 0;
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p == end;
+}
+
+static int
+loopback(const char *addr)
+{
+	return cidr_match("127.0.0.0/8", addr) || cidr_match("::1/128", addr);
 }

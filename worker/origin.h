@@ -11,7 +11,8 @@ int host_allowed(const struct request *);
 int origin_allowed(const struct request *, const struct span *);
 /* Browser routes: no other page may send our forms. origin may be NULL. */
 int origin_own(const struct request *, const struct span *);
-/* Sets rq->addr from X-Forwarded-For when the peer is a trusted proxy. */
+/* Sets rq->addr from X-Forwarded-For when the peer is a trusted proxy: to the
+ * client's address, or to a word where the proxy does not name one. */
 void origin_client(struct request *);
 /* Is this host (with or without port, brackets) a loopback name? */
 int host_loopback(const char *, size_t);

@@ -33,8 +33,8 @@ struct request {
 	size_t headlen;
 	const char *body;
 	size_t bodylen;
-	char addr[INET6_ADDRSTRLEN]; /* client: peer, or X-Forwarded-For's last
-					from a trusted proxy; log and limits */
+	char addr[INET6_ADDRSTRLEN]; /* client: peer, or whom a trusted proxy
+					names; see origin_client */
 	int loopback_listener;
 	int loopback_peer;
 	size_t limit; /* largest body taken, bytes */

@@ -19,6 +19,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const char *p = (const char *)data;
 	const struct span *value;
+	struct span one;
+	int k;
 	ssize_t n, m;
 	size_t i, step;
 
@@ -51,6 +53,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		inside(value, p, (size_t)n);
 		(void)http_has_token(value, "close");
 		(void)http_accepts(value, "text/event-stream");
+		for (k = 0; k < http_count(&head, i); k++) {
+			if (http_value(&head, i, k, &one) == -1)
+				abort();
+			inside(&one, p, (size_t)n);
+		}
 	}
 	return 0;
 }

@@ -215,6 +215,7 @@ static void test_keepalive(void);
 static void test_limits(void);
 static void test_pipeline(void);
 static void test_lists(void);
+static void test_values(void);
 static void test_accepts(void);
 
 int
@@ -230,6 +231,7 @@ main(void)
 	test_limits();
 	test_pipeline();
 	test_lists();
+	test_values();
 	test_accepts();
 	TEST_END();
 }
@@ -451,6 +453,30 @@ test_lists(void)
 	CHECK(!http_has_token(&v, "a"));
 	CHECK(http_tchar('-') && !http_tchar(' ') && !http_tchar('\0') &&
 	      !http_tchar('\x80') && !http_tchar('"') && !http_tchar('/'));
+}
+
+/* Of a header in several lines every one can be had. */
+static void
+test_values(void)
+{
+	static const char text[] =
+	    "GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nHost: a\r\n"
+	    "x-forwarded-for:\r\nX-Forwarded-Fox: 2\r\n"
+	    "X-FORWARDED-FOR:\t3, 4 \t\r\nX-Forwarded-For:5\r\n\r\n"
+	    "X-Forwarded-For: 6\r\n";
+	static const char *const want[] = {"1", "", "3, 4", "5"};
+	struct span v;
+	int i;
+
+	CHECK(exact(http_request, S(text)) > 0);
+	CHECK(http_count(&head, HDR_X_FORWARDED_FOR) == 4);
+	for (i = 0; i < 4; i++)
+		CHECK(http_value(&head, HDR_X_FORWARDED_FOR, i, &v) == 0 &&
+		      span_eq(&v, want[i]));
+	CHECK(http_value(&head, HDR_X_FORWARDED_FOR, 4, &v) == -1);
+	CHECK(http_value(&head, HDR_X_FORWARDED_FOR, -1, &v) == -1);
+	CHECK(http_value(&head, HDR_HOST, 0, &v) == 0 && span_eq(&v, "a"));
+	CHECK(http_value(&head, HDR_COOKIE, 0, &v) == -1);
 }
 
 static void
