@@ -101,7 +101,7 @@ struct conf_endpoint {
 	char *path; /* "/mcp", "/home/mcp" */
 	struct u32v backends; /* ids, in config order */
 	uint8_t prefix;
-	uint8_t noauth; /* auth: none; on loopback listeners only */
+	uint8_t noauth; /* auth: none; for this machine only */
 	struct strv users; /* empty: everybody */
 };
 

@@ -405,6 +405,9 @@ header_of(const char *p, size_t len)
 	case 8:
 		IS("mcp-name", HDR_MCP_NAME);
 		break;
+	case 9:
+		IS("forwarded", HDR_FORWARDED);
+		break;
 	case 10:
 		IS("connection", HDR_CONNECTION);
 		IS("mcp-method", HDR_MCP_METHOD);

@@ -114,9 +114,6 @@ mcp_request(struct request *rq)
 			bearer_refuse(rq, b);
 			return;
 		}
-	} else if (!rq->loopback_listener) {
-		reply_error(rq, 404, "not_found", NULL);
-		return;
 	}
 	if (!policy_endpoint(rq->endpoint, proof ? proof->sub : "")) {
 		reply_error(rq, 403, "access_denied",

@@ -10,6 +10,7 @@
 #include "json.h"
 #include "oauth.h"
 #include "oauth_util.h"
+#include "origin.h"
 #include "proto.h"
 #include "request.h"
 #include "worker.h"
@@ -47,7 +48,7 @@ oauth_resource_metadata(struct request *rq)
 
 	if (path->len > skip + 1) {
 		ep = worker_endpoint(path->p + skip, path->len - skip);
-		if (ep == NULL) {
+		if (ep == NULL || (ep->conf.noauth && !origin_local(rq))) {
 			reply_error(rq, 404, "not_found", "no such resource");
 			return;
 		}

@@ -77,6 +77,21 @@ host_allowed(const struct request *rq)
 	return rq->loopback_listener && host_loopback(h->p, h->len);
 }
 
+/* A tunnel ends here like any program of this machine: by the name that its
+ * clients have asked for it is told, or by what it says of them. */
+int
+origin_local(const struct request *rq)
+{
+	const struct span *h = &rq->head.host;
+	char addr[INET6_ADDRSTRLEN];
+
+	return rq->loopback_listener && rq->loopback_peer &&
+	       http_count(&rq->head, HDR_X_FORWARDED_FOR) == 0 &&
+	       http_count(&rq->head, HDR_FORWARDED) == 0 &&
+	       (host_loopback(h->p, h->len) ||
+		   (address(h, addr) == 0 && loopback(addr)));
+}
+
 int
 origin_allowed(const struct request *rq, const struct span *o)
 {

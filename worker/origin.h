@@ -6,6 +6,9 @@
 
 /* Is the Host header one that is served here? (DNS rebinding) */
 int host_allowed(const struct request *);
+/* Does a program of this machine ask, for itself? So far as can be seen: what
+ * nobody has to sign in for is there for these only. */
+int origin_local(const struct request *);
 /* Bearer routes: the issuer's origin, one of `origins`, or loopback when the
  * issuer or the listener is. */
 int origin_allowed(const struct request *, const struct span *);

@@ -75,6 +75,9 @@ route_find(struct request *rq)
 	const struct route *r;
 
 	rq->endpoint = worker_endpoint(rq->head.path.p, rq->head.path.len);
+	if (rq->endpoint != NULL && rq->endpoint->conf.noauth &&
+	    !origin_local(rq))
+		rq->endpoint = NULL;
 	if (rq->endpoint != NULL)
 		return &endpoint_route;
 	for (r = routes; r->path != NULL; r++)

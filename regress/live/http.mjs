@@ -431,6 +431,52 @@ async function hops() {
 	await g.stop();
 }
 
+const INIT = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize',
+    params: { protocolVersion: '2025-11-25', capabilities: {},
+	clientInfo: { name: 'regress', version: '1' } } });
+
+// Behind a tunnel, where it has an address that everybody can ask for.
+async function open(backend) {
+	const name = 'mcp.example.net';
+	const g = await Gateway.start({ config: { issuer: `https://${name}`,
+		hosts: ['gw.lan'],
+		backends: { echo: { url: backend.url } },
+		endpoints: { '/mcp': { backends: '*' },
+		    '/open/mcp': { backends: '*', auth: 'none' } } } });
+	const meta = '/.well-known/oauth-protected-resource';
+	const ask = async (path, headers, method = 'POST') => {
+		const r = await request(g.base + path, { method, headers: {
+			'content-type': 'application/json',
+			accept: 'application/json, text/event-stream', ...headers },
+			body: method === 'POST' ? INIT : undefined });
+		delete r.headers.date;
+		delete r.headers['x-mcpgw-worker'];
+		return r;
+	};
+	const near = { localhost: {}, 'the address':
+	    { host: `127.0.0.1:${g.port}` }, 'IPv6': { host: '[::1]' } };
+	for (const [what, h] of Object.entries(near)) {
+		same((await ask('/open/mcp', h)).status, 200, what);
+		same((await ask(`${meta}/open/mcp`, h, 'GET')).status, 200, what);
+	}
+	const far = { 'the public name': { host: name }, 'a name of hosts':
+	    { host: 'gw.lan' }, 'X-Forwarded-For':
+	    { 'x-forwarded-for': '203.0.113.9' }, 'an empty X-Forwarded-For':
+	    { 'x-forwarded-for': '' }, 'of loopback':
+	    { 'x-forwarded-for': '127.0.0.1' }, Forwarded:
+	    { forwarded: 'for=203.0.113.9' } };
+	for (const [what, h] of Object.entries(far)) {
+		for (const m of ['POST', 'GET', 'DELETE', 'OPTIONS', 'PUT'])
+			same(await ask('/open/mcp', h, m),
+			    await ask('/other/mcp', h, m), `${m}, ${what}`);
+		same((await ask('/open/mcp', h)).status, 404, what);
+		same(await ask(`${meta}/open/mcp`, h, 'GET'),
+		    await ask(`${meta}/other/mcp`, h, 'GET'), what);
+		same((await ask('/mcp', h)).status, 401, `/mcp, ${what}`);
+	}
+	await g.stop();
+}
+
 async function headers(backend) {
 	await test('HDR-1 forwarded headers of strangers change nothing',
 	    async () => {
@@ -446,6 +492,8 @@ async function headers(backend) {
 		same(JSON.parse(plain.text).resource, gw.url, 'resource');
 	});
 	await test('HDR-2 of a trusted proxy only the last hop counts', hops);
+	await test('without a sign-in only programs of this machine are served',
+	    () => open(backend));
 	await test('HDR-3 headers of ours have no effect and go nowhere',
 	    () => internal(backend));
 	await test('HDR-4 nothing of the client\'s goes upstream',

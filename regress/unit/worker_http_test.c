@@ -283,7 +283,8 @@ test_fields(void)
 	    "n\r\n"
 	    "MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: s\r\n"
 	    "Origin: null\r\nRetry-After: 1\r\nSec-Fetch-Site: none\r\n"
-	    "traceparent: 00\r\ntracestate: x\r\nX-Forwarded-For: 1\r\n"
+	    "Forwarded: for=1\r\ntraceparent: 00\r\ntracestate: "
+	    "x\r\nX-Forwarded-For: 1\r\n"
 	    "X-Other: y\r\nCookie: e=f\r\n\r\nbody";
 	enum http_hdr id;
 
@@ -293,7 +294,7 @@ test_fields(void)
 	CHECK(span_eq(&head.path, "/mcp") && span_eq(&head.query, "a=1&b"));
 	CHECK(span_eq(&head.host, "gw.test:8443"));
 	CHECK(head.length == 10 && !head.chunked && !head.expect);
-	CHECK(head.nfields == 20);
+	CHECK(head.nfields == 21);
 	for (id = HDR_UNKNOWN + 1; id < HDR_MAX; id++)
 		CHECK(
 		    http_count(&head, id) ==

@@ -125,6 +125,53 @@ test_forms(void)
 	CHECK(is(client_xff(" , 203.0.113.9 ,, "), "203.0.113.9"));
 }
 
+/* Host, more lines, and whether somebody of this machine asks. */
+static void
+test_local(void)
+{
+	static const struct {
+		const char *host, *lines;
+		int local;
+	} t[] = {
+	    {"localhost:4444", "", 1},
+	    {"LocalHost", "", 1},
+	    {"127.0.0.1:4444", "", 1},
+	    {"127.9.8.7", "", 1},
+	    {"[::1]:4444", "", 1},
+	    {"[::1]", "X-Real-IP: 1.2.3.4\r\n", 1},
+	    {"mcp.example.net", "", 0},
+	    {"localhost.example.net", "", 0},
+	    {"127.0.0.1.example.net", "", 0},
+	    {"128.0.0.1", "", 0},
+	    {"0.0.0.0", "", 0},
+	    {"[::2]", "", 0},
+	    {"localhost:4444", "X-Forwarded-For: 203.0.113.9\r\n", 0},
+	    {"localhost:4444", "X-Forwarded-For:\r\n", 0},
+	    {"localhost:4444", "x-forwarded-for: 127.0.0.1\r\n", 0},
+	    {"localhost:4444", "Forwarded: for=203.0.113.9\r\n", 0},
+	};
+	char text[512];
+	size_t i;
+	int n;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		memset(&rq, 0, sizeof(rq));
+		rq.loopback_listener = rq.loopback_peer = 1;
+		n = snprintf(text, sizeof(text),
+		    "GET /mcp HTTP/1.1\r\nHost: %s\r\n%s\r\n", t[i].host,
+		    t[i].lines);
+		CHECK(http_request(&rq.head, text, (size_t)n) == n);
+		if (origin_local(&rq) != t[i].local)
+			printf("%s %s\n", t[i].host, t[i].lines);
+		CHECK(origin_local(&rq) == t[i].local);
+		rq.loopback_peer = 0;
+		CHECK(!origin_local(&rq));
+		rq.loopback_peer = 1;
+		rq.loopback_listener = 0;
+		CHECK(!origin_local(&rq));
+	}
+}
+
 int
 main(void)
 {
@@ -138,5 +185,6 @@ main(void)
 	test_chain();
 	test_unknown();
 	test_forms();
+	test_local();
 	TEST_END();
 }
