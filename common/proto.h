@@ -469,6 +469,7 @@ struct k_resume {
 	uint64_t worker; /* whose stream */
 	uint8_t nonce[ID_LEN];
 	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
+	int64_t exp; /* of the token; 0: none */
 	uint64_t stream;
 	uint64_t seq; /* last event seen */
 };

@@ -49,7 +49,7 @@ answer_stream(struct call *c)
 		return -1;
 	if (rq->batch != NULL)
 		return batch_stream(rq);
-	c->log = evlog_new(c->nonce, c->gid, c->client_revision, &log_ops, c);
+	c->log = evlog_new(c->nonce, &c->by, c->client_revision, &log_ops, c);
 	if (c->log == NULL)
 		return -1;
 	c->rq = NULL;

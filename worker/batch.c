@@ -23,7 +23,7 @@ struct batch {
 	struct evlog *log; /* the stream, once there is one */
 	char *buf; /* what the parts stand in */
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
+	struct holder by;
 	char revision[16];
 	TAILQ_HEAD(parts, request) fresh, open; /* not handled yet; being so */
 	STAILQ_HEAD(, answer) answers; /* not sent yet */
@@ -73,8 +73,7 @@ batch_new(
 	TAILQ_INIT(&b->open);
 	STAILQ_INIT(&b->answers);
 	memcpy(b->nonce, s->nonce, ID_LEN);
-	if (proof != NULL)
-		memcpy(b->gid, proof->gid, ID_LEN);
+	evlog_holder(&b->by, proof);
 	strlcpy(b->revision, s->revision, sizeof(b->revision));
 	b->rq = rq;
 	b->buf = rq->buf;
@@ -187,7 +186,7 @@ batch_stream(struct request *part)
 
 	if (b->log != NULL)
 		return 0;
-	b->log = evlog_new(b->nonce, b->gid, b->revision, &log_ops, b);
+	b->log = evlog_new(b->nonce, &b->by, b->revision, &log_ops, b);
 	if (b->log == NULL)
 		return -1;
 	b->rq = NULL;

@@ -78,8 +78,7 @@ call_begin(struct request *rq, const struct call_start *cs)
 	c->client_class = cs->session->class;
 	c->class = view_class(cs->backend, cs->session->class);
 	memcpy(c->nonce, cs->session->nonce, ID_LEN);
-	if (cs->proof != NULL)
-		memcpy(c->gid, cs->proof->gid, ID_LEN);
+	evlog_holder(&c->by, cs->proof);
 	c->begun = c->heard = c->told = mono_msec();
 	c->subject = strdup(cs->session->subject);
 	c->client_revision = strdup(cs->session->revision);
@@ -481,7 +480,7 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 
 	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if ((kind == REV_GRANT && memcmp(c->gid, id, ID_LEN) == 0) ||
+		if ((kind == REV_GRANT && memcmp(c->by.gid, id, ID_LEN) == 0) ||
 		    (kind == REV_SESSION && memcmp(c->nonce, id, ID_LEN) == 0))
 			call_end(c);
 	}

@@ -44,7 +44,7 @@ struct call {
 	char *token; /* progressToken, JSON; NULL: none asked for */
 	size_t tokenlen;
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
+	struct holder by; /* who began it */
 	char *body; /* of the request upstream */
 	size_t bodylen;
 	char *extra; /* trace header lines, or NULL */

@@ -30,7 +30,7 @@ struct evlog {
 	TAILQ_ENTRY(evlog) entry;
 	uint64_t id;
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
+	struct holder by;
 	int primed;
 	uint64_t seq; /* of the last event */
 	TAILQ_HEAD(, event_line) events;
@@ -54,14 +54,25 @@ static void evlog_free(struct evlog *);
 static void evlog_rq_gone(struct request *);
 static void evlog_rq_drained(struct request *);
 static void evlog_bind(struct evlog *, struct request *);
+static struct request *evlog_unbind(struct evlog *);
 static void evlog_cut(struct evlog *);
 static size_t evlog_size(const struct evlog *);
 
 static TAILQ_HEAD(, evlog) logs = TAILQ_HEAD_INITIALIZER(logs);
 static uint64_t next_id;
 
+void
+evlog_holder(struct holder *by, const struct proof *proof)
+{
+	memset(by, 0, sizeof(*by));
+	if (proof == NULL)
+		return;
+	memcpy(by->gid, proof->gid, ID_LEN);
+	by->exp = proof->exp;
+}
+
 struct evlog *
-evlog_new(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+evlog_new(const uint8_t nonce[ID_LEN], const struct holder *by,
     const char *revision, const struct evlog_ops *ops, void *arg)
 {
 	struct evlog *l;
@@ -70,7 +81,7 @@ evlog_new(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
 		return NULL;
 	l->id = ++next_id;
 	memcpy(l->nonce, nonce, ID_LEN);
-	memcpy(l->gid, gid, ID_LEN);
+	l->by = *by;
 	l->primed = strcmp(revision, PRIMED) >= 0;
 	l->ops = ops;
 	l->arg = arg;
@@ -83,6 +94,12 @@ uint64_t
 evlog_id(const struct evlog *l)
 {
 	return l->id;
+}
+
+const struct holder *
+evlog_by(const struct evlog *l)
+{
+	return &l->by;
 }
 
 static void
@@ -194,15 +211,23 @@ evlog_flush(struct evlog *l)
 	return 0;
 }
 
-/* A client that does not read is dropped; it may come back for the rest. */
-static void
-evlog_cut(struct evlog *l)
+static struct request *
+evlog_unbind(struct evlog *l)
 {
 	struct request *rq = l->rq;
 
 	l->rq = NULL;
 	rq->gone = NULL;
 	rq->drained = NULL;
+	return rq;
+}
+
+/* A client that does not read is dropped; it may come back for the rest. */
+static void
+evlog_cut(struct evlog *l)
+{
+	struct request *rq = evlog_unbind(l);
+
 	rq->broken = 1;
 	reply_end(rq);
 	if (l->ops != NULL)
@@ -241,14 +266,18 @@ evlog_attached(const struct evlog *l)
 void
 evlog_pause(struct evlog *l)
 {
-	struct request *rq = l->rq;
+	if (l->primed && l->rq != NULL)
+		reply_end(evlog_unbind(l));
+}
 
-	if (!l->primed || rq == NULL)
+void
+evlog_dismiss(struct evlog *l)
+{
+	if (l->rq == NULL)
 		return;
-	l->rq = NULL;
-	rq->gone = NULL;
-	rq->drained = NULL;
-	reply_end(rq);
+	reply_end(evlog_unbind(l));
+	if (l->ops != NULL)
+		l->ops->gone(l->arg);
 }
 
 void
@@ -268,16 +297,10 @@ evlog_end(struct evlog *l)
 static void
 evlog_done(struct evlog *l)
 {
-	struct request *rq;
-
 	if (evlog_flush(l) == -1 || l->rq == NULL ||
 	    (l->nevents > 0 && l->sent < l->seq))
 		return;
-	rq = l->rq;
-	l->rq = NULL;
-	rq->gone = NULL;
-	rq->drained = NULL;
-	reply_end(rq);
+	reply_end(evlog_unbind(l));
 }
 
 static void
@@ -329,7 +352,7 @@ evlog_find(
 
 	TAILQ_FOREACH (l, &logs, entry)
 		if (l->id == stream && memcmp(l->nonce, nonce, ID_LEN) == 0 &&
-		    memcmp(l->gid, gid, ID_LEN) == 0)
+		    memcmp(l->by.gid, gid, ID_LEN) == 0)
 			return l->brief && l->seq <= seq ? NULL : l;
 	return NULL;
 }
@@ -346,22 +369,18 @@ evlog_exists(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
  * has left the old, whether the network has said so or not.
  */
 int
-evlog_resume(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+evlog_resume(const uint8_t nonce[ID_LEN], const struct holder *by,
     uint64_t stream, uint64_t seq, struct request *rq)
 {
 	const struct event_line *first;
-	struct request *old;
 	struct evlog *l;
 	int lost;
 
-	if ((l = evlog_find(nonce, gid, stream, seq)) == NULL)
+	if ((l = evlog_find(nonce, by->gid, stream, seq)) == NULL)
 		return -1;
-	if ((old = l->rq) != NULL) {
-		l->rq = NULL;
-		old->gone = NULL;
-		old->drained = NULL;
-		reply_end(old);
-	}
+	if (l->rq != NULL)
+		reply_end(evlog_unbind(l));
+	l->by = *by;
 	first = TAILQ_FIRST(&l->events);
 	lost = first != NULL && first->seq > seq + 1;
 	evlog_bind(l, rq);

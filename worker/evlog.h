@@ -16,6 +16,12 @@
  * had better wait. */
 #define BACKLOG_HIGH (64 * 1024)
 
+/* By which token a stream is read. */
+struct holder {
+	uint8_t gid[ID_LEN]; /* its grant; zeros: no sign-in */
+	int64_t exp; /* its end; 0: none */
+};
+
 struct evlog;
 
 /* What whoever feeds a stream wants to hear of its client. */
@@ -28,12 +34,15 @@ struct evlog_ops {
 	void (*missed)(void *); /* an event went that nobody has been sent */
 };
 
-/* A new stream of a session, for whoever has this grant (zeros: no sign-in), who
- * alone can resume it: the end of a grant ends what is sent by it. NULL when
- * memory is out. */
-struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+/* Of the token that has just been proved; NULL: of none. */
+void evlog_holder(struct holder *, const struct proof *);
+/* A new stream of a session, for whoever has this grant, who alone can resume
+ * it: the end of a grant ends what is sent by it. NULL when memory is out. */
+struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const struct holder *,
     const char *revision, const struct evlog_ops *, void *arg);
 uint64_t evlog_id(const struct evlog *);
+/* Who reads it: the last that has come for it. */
+const struct holder *evlog_by(const struct evlog *);
 /* The request becomes the stream (reply_stream); with a priming event where
  * the revision has one. */
 void evlog_attach(struct evlog *, struct request *);
@@ -47,6 +56,9 @@ int evlog_attached(const struct evlog *);
 /* Lets the client go, to come back for more (SSE polling, 2025-11-25 on);
  * nothing for clients that know no such thing. */
 void evlog_pause(struct evlog *);
+/* Sends the client away, whatever it knows, and says that it has gone: it may
+ * come back with another token. */
+void evlog_dismiss(struct evlog *);
 /* Nothing more will come: the client's stream ends cleanly and the log stays
  * for those who come back for the end of it. Not to be used afterwards. */
 void evlog_end(struct evlog *);
@@ -60,7 +72,7 @@ int evlog_readid(
     const struct span *, uint64_t *worker, uint64_t *stream, uint64_t *seq);
 /* The client comes back on rq: replays what followed seq and goes on. -1 (rq
  * untouched): no such stream of this session and grant. */
-int evlog_resume(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],
+int evlog_resume(const uint8_t nonce[ID_LEN], const struct holder *,
     uint64_t stream, uint64_t seq, struct request *rq);
 /* Whether evlog_resume() would find it. */
 int evlog_exists(const uint8_t nonce[ID_LEN], const uint8_t gid[ID_LEN],

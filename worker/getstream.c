@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compat.h"
 #include "conn.h"
@@ -44,7 +45,6 @@ struct getstream {
 	const struct endpoint *endpoint;
 	char *subject;
 	uint8_t nonce[ID_LEN];
-	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
 	uint8_t class;
 	enum project project;
 	uint64_t begun; /* ms: when its client came, last */
@@ -63,6 +63,7 @@ static void stream_claim(const struct getstream *);
 static void stream_gone(void *);
 static void stream_back(void *, int);
 static void stream_lost(void *);
+static int stream_expired(const struct getstream *, int64_t);
 static void stream_anew(struct getstream *);
 static void stream_tell(struct getstream *);
 static void stream_updated(struct getstream *, const char *);
@@ -85,17 +86,17 @@ void
 getstream_begin(
     struct request *rq, const struct proof *proof, const struct session *s)
 {
-	static const uint8_t nobody[ID_LEN];
 	const struct span *last = http_get(&rq->head, HDR_LAST_EVENT_ID);
 	struct getstream *g;
 	uint64_t wid, stream, seq;
-	const uint8_t *gid = proof != NULL ? proof->gid : nobody;
+	struct holder by;
 
+	evlog_holder(&by, proof);
 	if (last != NULL && evlog_readid(last, &wid, &stream, &seq) == 0) {
 		if (wid == worker.id) {
-			if (evlog_resume(s->nonce, gid, stream, seq, rq) == 0)
+			if (evlog_resume(s->nonce, &by, stream, seq, rq) == 0)
 				return;
-		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, gid,
+		} else if (!rq->resumed && resume_elsewhere(rq, s->nonce, &by,
 					       wid, stream, seq) == 0)
 			return;
 	}
@@ -111,7 +112,7 @@ getstream_begin(
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL ||
 	    (g->subject = strdup(s->subject)) == NULL ||
-	    (g->log = evlog_new(s->nonce, gid, s->revision, &log_ops, g)) ==
+	    (g->log = evlog_new(s->nonce, &by, s->revision, &log_ops, g)) ==
 		NULL) {
 		if (g != NULL)
 			free(g->subject);
@@ -119,7 +120,6 @@ getstream_begin(
 		reply_unavailable(rq, 1);
 		return;
 	}
-	memcpy(g->gid, gid, ID_LEN);
 	memcpy(g->nonce, s->nonce, ID_LEN);
 	g->class = s->class;
 	g->project = project_of(s->revision);
@@ -516,6 +516,20 @@ getstreams_tell(void)
 
 /* ---- ends ---- */
 
+/*
+ * A token opens a stream for as long as it is valid. Whoever has another one of
+ * this grant comes back and goes on where he was, as after a lost connection.
+ * Not so the streams of calls: what was begun with a valid token is finished,
+ * as an answer that comes in one piece would be.
+ */
+static int
+stream_expired(const struct getstream *g, int64_t now)
+{
+	int64_t exp = evlog_by(g->log)->exp;
+
+	return exp != 0 && now >= exp && evlog_attached(g->log);
+}
+
 void
 getstreams_end(uint8_t kind, const uint8_t id[ID_LEN])
 {
@@ -523,7 +537,8 @@ getstreams_end(uint8_t kind, const uint8_t id[ID_LEN])
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
 		next = LIST_NEXT(g, entry);
-		if ((kind == REV_GRANT && memcmp(g->gid, id, ID_LEN) == 0) ||
+		if ((kind == REV_GRANT &&
+			memcmp(evlog_by(g->log)->gid, id, ID_LEN) == 0) ||
 		    (kind == REV_SESSION && memcmp(g->nonce, id, ID_LEN) == 0))
 			stream_end(g);
 	}
@@ -575,10 +590,13 @@ getstreams_tick(void)
 	struct getstream *g, *next;
 	struct feed *f;
 	uint64_t now = mono_msec();
+	int64_t wall = time(NULL);
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
 		next = LIST_NEXT(g, entry);
-		if (g->gone != 0 && now - g->gone >= GONE_TIME)
+		if (stream_expired(g, wall))
+			evlog_dismiss(g->log);
+		else if (g->gone != 0 && now - g->gone >= GONE_TIME)
 			stream_end(g);
 		else {
 			evlog_keepalive(g->log, now);

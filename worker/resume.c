@@ -36,7 +36,7 @@ static uint32_t next_id;
 
 int
 resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
-    const uint8_t gid[ID_LEN], uint64_t wid, uint64_t stream, uint64_t seq)
+    const struct holder *by, uint64_t wid, uint64_t stream, uint64_t seq)
 {
 	struct k_resume m;
 	struct resume *r;
@@ -49,7 +49,8 @@ resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
 	r->s.fd = -1;
 	m.worker = wid;
 	memcpy(m.nonce, nonce, ID_LEN);
-	memcpy(m.gid, gid, ID_LEN);
+	memcpy(m.gid, by->gid, ID_LEN);
+	m.exp = by->exp;
 	m.stream = stream;
 	m.seq = seq;
 	if (keeperc_resume(r->id, &m) == -1) {
@@ -162,6 +163,7 @@ void
 resume_serve(const struct k_resume *m, int fd)
 {
 	struct request *rq = conn_pipe(fd);
+	struct holder by;
 
 	if (rq == NULL)
 		return;
@@ -170,7 +172,9 @@ resume_serve(const struct k_resume *m, int fd)
 		return;
 	}
 	(void)reply_chunk(rq, ":\n\n", 3);
-	(void)evlog_resume(m->nonce, m->gid, m->stream, m->seq, rq);
+	memcpy(by.gid, m->gid, ID_LEN);
+	by.exp = m->exp;
+	(void)evlog_resume(m->nonce, &by, m->stream, m->seq, rq);
 }
 
 /* Those that are not answered and have waited for so many ms. */

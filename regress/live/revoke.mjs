@@ -7,6 +7,7 @@ import { Client } from './lib/oauth.mjs';
 import { request } from './lib/mcp.mjs';
 import { Pins } from './lib/pin.mjs';
 import { Peer } from './lib/sse.mjs';
+import { Talker } from './lib/talker.mjs';
 
 const GRANTS = 20;
 const TRIES = 1000;
@@ -106,6 +107,73 @@ async function streams(gw) {
 	}
 }
 
+const TTL = 6; // s
+const exp = (token) => JSON.parse(Buffer.from(token.split('.')[1],
+    'base64url')).exp * 1000;
+
+// A GET stream lasts as long as the token by which it is read, on whichever
+// worker, and goes on with the next; a call that has begun goes on.
+async function expiry() {
+	const talker = await Talker.start({ quiet: true });
+	const gw = await Gateway.start({ config: {
+		auth: { access_token_ttl: `${TTL}s` },
+		backends: { talk: { url: talker.url } },
+		endpoints: { '/mcp': { backends: '*' },
+		    '/open/mcp': { backends: '*', auth: 'none' } } } });
+	const pins = new Pins(gw.base);
+	const [a, b] = await pins.two();
+	const c = await Client.signIn(gw);
+	const peer = await new Peer(gw.url, pins,
+	    { token: c.tokens.access_token }).open();
+	const free = await (await new Peer(`${gw.base}/open/mcp`, pins).open())
+	    .get();
+	const until1 = async (s, token, what) => {
+		await s.end();
+		same(s.ended, 'clean', what);
+		const late = Date.now() - exp(token);
+		ok(late >= 0 && late < 3000, `${what}: ${late} ms late`);
+	};
+	const another = async () => {
+		const r = await c.refresh(c.tokens.refresh_token);
+		same(r.status, 200, 'refresh');
+		c.tokens = r.body;
+		peer.token = r.body.access_token;
+		return peer.token;
+	};
+	const get = async (opts) => {
+		const s = await peer.get(opts);
+		same([s.status, s.stream], [200, true], 'GET');
+		return s;
+	};
+
+	const one = await get({ worker: a });
+	const call = await peer.start('talk_hold', { nonce: 'held' },
+	    { worker: a });
+	await until1(one, peer.token, 'the first');
+	talker.held.get('held')();
+	const m = await call.next((x) => x.id === call.rpcId, 'the answer');
+	ok(m.result && !m.result.isError, JSON.stringify(m));
+	same((await peer.get({ worker: a, last: one.last })).status, 401,
+	    'with the same token');
+
+	const older = await another();
+	const two = await get({ worker: b, last: one.last });
+	await sleep(TTL * 500);
+	const newer = await another();
+	const three = await get({ worker: a, last: one.last });
+	await two.end();
+	await sleep(exp(older) + 1500 - Date.now());
+	same(three.ended, undefined, 'with a newer token');
+	await until1(three, newer, 'the third');
+	await another();
+	const four = await get({ worker: b, last: one.last });
+	await until1(four, peer.token, 'on another worker');
+	same([two, three, four].map((s) => s.messages.length), [0, 0, 0],
+	    'what they had to look at again');
+	same(free.ended, undefined, 'without a sign-in');
+	await gw.stop();
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -133,6 +201,7 @@ run('revoke', async () => {
 	});
 	await test('a stream goes with the grant by which it is read', () =>
 	    streams(gw));
+	await test('a GET stream ends with the token by which it is read', expiry);
 	await test('MBT-5 20,000 tries in all', async () =>
 	    ok(total.n >= 20_000, `${total.n}`));
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);

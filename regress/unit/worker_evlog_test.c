@@ -19,6 +19,8 @@ static void on_drained(void *);
 static const struct evlog_ops ops = {on_gone, on_drained, NULL, NULL};
 static const uint8_t mine[ID_LEN] = {1}, other[ID_LEN] = {2};
 static const uint8_t grant[ID_LEN] = {3}, later[ID_LEN] = {4};
+static const struct holder owner = {{3}, 100}, newer = {{3}, 200};
+static const struct holder stranger = {{4}, 300};
 static struct request rq[3];
 static size_t backlog[3], chunks[3];
 static int ended[3], drained, gone;
@@ -76,7 +78,7 @@ on_drained(void *arg)
 static struct evlog *
 begun(const uint8_t *nonce)
 {
-	struct evlog *l = evlog_new(nonce, grant, "2025-11-25", &ops, NULL);
+	struct evlog *l = evlog_new(nonce, &owner, "2025-11-25", &ops, NULL);
 
 	CHECK(l != NULL);
 	return l;
@@ -95,13 +97,13 @@ test_wakes(void)
 	CHECK(chunks[0] == 1 && drained == 0);
 	/* It does not fit in either: the connection tells when it does. */
 	backlog[1] = 1024 * 1024;
-	CHECK(evlog_resume(mine, grant, id, 1, &rq[1]) == 0);
+	CHECK(evlog_resume(mine, &owner, id, 1, &rq[1]) == 0);
 	CHECK(ended[0] == 1 && chunks[1] == 0 && drained == 0);
-	CHECK(evlog_resume(mine, grant, id, 1, &rq[2]) == 0);
+	CHECK(evlog_resume(mine, &owner, id, 1, &rq[2]) == 0);
 	CHECK(ended[1] == 1 && chunks[2] == 1 && drained == 1);
-	CHECK(evlog_resume(other, grant, id, 1, &rq[0]) == -1);
+	CHECK(evlog_resume(other, &owner, id, 1, &rq[0]) == -1);
 	/* Nor by a grant of the same client that is another. */
-	CHECK(evlog_resume(mine, later, id, 1, &rq[0]) == -1);
+	CHECK(evlog_resume(mine, &stranger, id, 1, &rq[0]) == -1);
 	CHECK(!evlog_exists(mine, later, id, 1));
 	evlog_end(l);
 	CHECK(ended[2] == 1);
@@ -125,7 +127,7 @@ test_lost(void)
 	CHECK(evlog_send(l, "{}", 2) == 0);
 	broken = NULL;
 	before = chunks[1];
-	CHECK(evlog_resume(mine, grant, id, 1, &rq[1]) == 0);
+	CHECK(evlog_resume(mine, &owner, id, 1, &rq[1]) == 0);
 	CHECK(chunks[1] == before + 2);
 	/* Where nothing is to be sent the comments tell. */
 	evlog_keepalive(l, mono_msec() + 14000);
@@ -151,9 +153,36 @@ test_discarded(void)
 	evlog_discard(l);
 	CHECK(evlog_exists(mine, grant, id, 1));
 	CHECK(!evlog_exists(mine, grant, id, 2));
-	CHECK(evlog_resume(mine, grant, id, 2, &rq[0]) == -1);
+	CHECK(evlog_resume(mine, &owner, id, 2, &rq[0]) == -1);
 	evlog_tick();
 	CHECK(!evlog_exists(mine, grant, id, 1));
+}
+
+/* It is read by whoever has come last. One who is sent away finds what came
+ * meanwhile. */
+static void
+test_dismissed(void)
+{
+	struct evlog *l = evlog_new(mine, &owner, "2025-03-26", &ops, NULL);
+	uint64_t id = evlog_id(l);
+	int before = ended[0];
+	size_t had;
+
+	backlog[0] = backlog[1] = 0;
+	gone = 0;
+	evlog_dismiss(l);
+	CHECK(gone == 0 && evlog_by(l)->exp == 100);
+	evlog_attach(l, &rq[0]);
+	evlog_dismiss(l);
+	CHECK(gone == 1 && ended[0] == before + 1 && !evlog_attached(l));
+	CHECK(rq[0].gone == NULL && rq[0].drained == NULL);
+	CHECK(evlog_send(l, "{}", 2) == 0);
+	had = chunks[1];
+	CHECK(evlog_resume(mine, &stranger, id, 0, &rq[1]) == -1);
+	CHECK(evlog_by(l)->exp == 100);
+	CHECK(evlog_resume(mine, &newer, id, 0, &rq[1]) == 0);
+	CHECK(chunks[1] == had + 1 && evlog_by(l)->exp == 200);
+	evlog_end(l);
 }
 
 /* What others do with streams that live takes nothing from who is away; of
@@ -193,6 +222,7 @@ main(void)
 	test_wakes();
 	test_lost();
 	test_discarded();
+	test_dismissed();
 	test_bound();
 	/* What is kept for five minutes. */
 	evlog_forget(mine);
