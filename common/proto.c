@@ -425,6 +425,7 @@ static const struct wire_field f_k_resume[] = {
     {U64(worker)},
     {FIXED(nonce)},
     {FIXED(gid)},
+    {FIXED(jti)},
     {I64(exp)},
     {U64(stream)},
     {U64(seq)},

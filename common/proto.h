@@ -469,7 +469,8 @@ struct k_resume {
 	uint64_t worker; /* whose stream */
 	uint8_t nonce[ID_LEN];
 	uint8_t gid[ID_LEN]; /* by which grant; zeros: none */
-	int64_t exp; /* of the token; 0: none */
+	uint8_t jti[ID_LEN]; /* by which token */
+	int64_t exp; /* its end; 0: none */
 	uint64_t stream;
 	uint64_t seq; /* last event seen */
 };

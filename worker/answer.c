@@ -123,6 +123,14 @@ answer_pause(struct call *c)
 		evlog_pause(answer_log(c));
 }
 
+const struct holder *
+answer_by(const struct call *c)
+{
+	const struct evlog *log = answer_log(c);
+
+	return log != NULL ? evlog_by(log) : &c->by;
+}
+
 int
 answer_streams(const struct call *c)
 {

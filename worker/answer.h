@@ -23,6 +23,9 @@ void answer_pause(struct call *);
 /* Is there a client, with a stream? Is there none at all? */
 int answer_streams(const struct call *);
 int answer_detached(const struct call *);
+/* By which token it is waited for: that by which it was begun, or by which the
+ * client has come back to its stream. */
+const struct holder *answer_by(const struct call *);
 /* Each second: a stream after five, comments on it later. */
 void answer_tick(struct call *, uint64_t now);
 

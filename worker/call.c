@@ -480,7 +480,7 @@ calls_end(uint8_t kind, const uint8_t id[ID_LEN])
 
 	for (c = TAILQ_FIRST(&calls); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if ((kind == REV_GRANT && memcmp(c->by.gid, id, ID_LEN) == 0) ||
+		if (evlog_revoked(answer_by(c), kind, id) ||
 		    (kind == REV_SESSION && memcmp(c->nonce, id, ID_LEN) == 0))
 			call_end(c);
 	}

@@ -68,7 +68,15 @@ evlog_holder(struct holder *by, const struct proof *proof)
 	if (proof == NULL)
 		return;
 	memcpy(by->gid, proof->gid, ID_LEN);
+	memcpy(by->jti, proof->jti, ID_LEN);
 	by->exp = proof->exp;
+}
+
+int
+evlog_revoked(const struct holder *by, uint8_t kind, const uint8_t id[ID_LEN])
+{
+	return (kind == REV_GRANT && memcmp(by->gid, id, ID_LEN) == 0) ||
+	       (kind == REV_TOKEN && memcmp(by->jti, id, ID_LEN) == 0);
 }
 
 struct evlog *

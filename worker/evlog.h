@@ -19,6 +19,7 @@
 /* By which token a stream is read. */
 struct holder {
 	uint8_t gid[ID_LEN]; /* its grant; zeros: no sign-in */
+	uint8_t jti[ID_LEN];
 	int64_t exp; /* its end; 0: none */
 };
 
@@ -36,6 +37,9 @@ struct evlog_ops {
 
 /* Of the token that has just been proved; NULL: of none. */
 void evlog_holder(struct holder *, const struct proof *);
+/* Is it this token, or this grant, that is revoked (REV_*)? */
+int evlog_revoked(
+    const struct holder *, uint8_t kind, const uint8_t id[ID_LEN]);
 /* A new stream of a session, for whoever has this grant, who alone can resume
  * it: the end of a grant ends what is sent by it. NULL when memory is out. */
 struct evlog *evlog_new(const uint8_t nonce[ID_LEN], const struct holder *,

@@ -537,8 +537,7 @@ getstreams_end(uint8_t kind, const uint8_t id[ID_LEN])
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
 		next = LIST_NEXT(g, entry);
-		if ((kind == REV_GRANT &&
-			memcmp(evlog_by(g->log)->gid, id, ID_LEN) == 0) ||
+		if (evlog_revoked(evlog_by(g->log), kind, id) ||
 		    (kind == REV_SESSION && memcmp(g->nonce, id, ID_LEN) == 0))
 			stream_end(g);
 	}

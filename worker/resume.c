@@ -13,6 +13,7 @@
 #include "keeperc.h"
 #include "mcp.h"
 #include "resume.h"
+#include "revoked.h"
 
 struct resume {
 	TAILQ_ENTRY(resume) entry;
@@ -50,6 +51,7 @@ resume_elsewhere(struct request *rq, const uint8_t nonce[ID_LEN],
 	m.worker = wid;
 	memcpy(m.nonce, nonce, ID_LEN);
 	memcpy(m.gid, by->gid, ID_LEN);
+	memcpy(m.jti, by->jti, ID_LEN);
 	m.exp = by->exp;
 	m.stream = stream;
 	m.seq = seq;
@@ -167,12 +169,16 @@ resume_serve(const struct k_resume *m, int fd)
 
 	if (rq == NULL)
 		return;
-	if (!evlog_exists(m->nonce, m->gid, m->stream, m->seq)) {
+	/* The token was good where it was shown. What has been revoked since,
+	 * before we heard of it, ends nothing here. */
+	if (revoked_has(REV_GRANT, m->gid) || revoked_has(REV_TOKEN, m->jti) ||
+	    !evlog_exists(m->nonce, m->gid, m->stream, m->seq)) {
 		reply_end(rq);
 		return;
 	}
 	(void)reply_chunk(rq, ":\n\n", 3);
 	memcpy(by.gid, m->gid, ID_LEN);
+	memcpy(by.jti, m->jti, ID_LEN);
 	by.exp = m->exp;
 	(void)evlog_resume(m->nonce, &by, m->stream, m->seq, rq);
 }

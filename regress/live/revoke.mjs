@@ -174,6 +174,61 @@ async function expiry() {
 	await gw.stop();
 }
 
+// One access token alone (RFC 7009): what is read, or waited for, by it ends,
+// and nothing else of its grant. here: the client comes back on the worker that
+// has the stream, or on another.
+async function oneToken(here) {
+	const talker = await Talker.start({ quiet: true });
+	const gw = await Gateway.start({ config: {
+		backends: { talk: { url: talker.url } } } });
+	const pins = new Pins(gw.base);
+	const [a, b] = await pins.two();
+	const c = await Client.signIn(gw);
+	const tokens = [c.tokens.access_token];
+	while (tokens.length < 3) {
+		const r = await c.refresh(c.tokens.refresh_token);
+		same(r.status, 200, 'refresh');
+		tokens.push(r.body.access_token);
+		c.tokens = r.body;
+	}
+	const peers = [], gets = [], calls = [];
+	for (const [i, token] of tokens.entries()) {
+		const p = await new Peer(gw.url, pins, { token }).open();
+		peers.push(p);
+		gets.push(await p.get({ worker: a }));
+		same(gets[i].stream, true, 'GET');
+		const call = await p.start('talk_steps', { nonce: 'x', n: 60,
+		    ms: 200 }, { worker: a, token: 1 });
+		await call.next((m) => m.method !== undefined, 'a step');
+		calls.push(call);
+	}
+	// Both of the first are gone on with by the third token.
+	peers[0].token = tokens[2];
+	for (const list of [gets, calls]) {
+		const { last } = list[0];
+		list[0].close();
+		list[0] = await peers[0].get({ worker: here ? a : b, last });
+		same([list[0].status, list[0].stream], [200, true], 'resumed');
+	}
+	await sleep(300);
+	const over = (list) => list.map((s) => s.ended !== undefined);
+	same(await c.revoke(tokens[0]), 200, 'revoke the first');
+	await sleep(500);
+	same([...over(gets), ...over(calls)], Array(6).fill(false),
+	    'what nobody reads by it');
+	same(await c.revoke(tokens[1]), 200, 'revoke the second');
+	await Promise.all([gets[1].end(2000), calls[1].end(2000)]);
+	ok(/withdrawn/.test(JSON.stringify(calls[1].messages.at(-1))),
+	    JSON.stringify(calls[1].messages.at(-1)));
+	await sleep(300);
+	same([...over(gets), ...over(calls)],
+	    [false, true, false, false, true, false], 'of the second');
+	same(await c.revoke(tokens[2]), 200, 'revoke the third');
+	await Promise.all([...gets, ...calls].map((s) => s.end(2000)));
+	same((await c.refresh(c.tokens.refresh_token)).status, 200, 'the grant');
+	await gw.stop();
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -202,6 +257,10 @@ run('revoke', async () => {
 	await test('a stream goes with the grant by which it is read', () =>
 	    streams(gw));
 	await test('a GET stream ends with the token by which it is read', expiry);
+	for (const here of [true, false])
+		await test(`what is read by one access token ends with it, ${
+		    here ? 'on its worker' : 'by way of another'}`,
+		() => oneToken(here));
 	await test('MBT-5 20,000 tries in all', async () =>
 	    ok(total.n >= 20_000, `${total.n}`));
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);

@@ -19,8 +19,9 @@ static void on_drained(void *);
 static const struct evlog_ops ops = {on_gone, on_drained, NULL, NULL};
 static const uint8_t mine[ID_LEN] = {1}, other[ID_LEN] = {2};
 static const uint8_t grant[ID_LEN] = {3}, later[ID_LEN] = {4};
-static const struct holder owner = {{3}, 100}, newer = {{3}, 200};
-static const struct holder stranger = {{4}, 300};
+static const struct holder owner = {{3}, {5}, 100};
+static const struct holder newer = {{3}, {6}, 200};
+static const struct holder stranger = {{4}, {7}, 300};
 static struct request rq[3];
 static size_t backlog[3], chunks[3];
 static int ended[3], drained, gone;
@@ -185,6 +186,24 @@ test_dismissed(void)
 	evlog_end(l);
 }
 
+/* One token, or all of its grant. */
+static void
+test_revoked(void)
+{
+	static const uint8_t none[ID_LEN];
+	struct holder free;
+
+	CHECK(evlog_revoked(&owner, REV_GRANT, grant));
+	CHECK(evlog_revoked(&newer, REV_GRANT, grant));
+	CHECK(!evlog_revoked(&stranger, REV_GRANT, grant));
+	CHECK(evlog_revoked(&owner, REV_TOKEN, owner.jti));
+	CHECK(!evlog_revoked(&newer, REV_TOKEN, owner.jti));
+	CHECK(!evlog_revoked(&owner, REV_TOKEN, grant));
+	CHECK(!evlog_revoked(&owner, REV_SESSION, owner.jti));
+	evlog_holder(&free, NULL);
+	CHECK(free.exp == 0 && memcmp(free.jti, none, ID_LEN) == 0);
+}
+
 /* What others do with streams that live takes nothing from who is away; of
  * those that have ended the oldest goes. */
 static void
@@ -223,6 +242,7 @@ main(void)
 	test_lost();
 	test_discarded();
 	test_dismissed();
+	test_revoked();
 	test_bound();
 	/* What is kept for five minutes. */
 	evlog_forget(mine);
