@@ -28,8 +28,8 @@
 #define AHEAD_MAX     (64 * 1024) /* pipelined bytes held for a busy client */
 #define BEHIND_MAX    (64 * 1024) /* unsent answers before the next request */
 #define HEAD_TIME     10000 /* ms for a head, once it has begun */
-#define BODY_TIME     30000 /* ms without the lowest rate */
-#define BODY_RATE     500 /* bytes a second */
+#define BODY_TIME     30000 /* ms for a small body */
+#define BODY_RATE     500 /* bytes a second of a large one, over as many ms */
 #define STALL_TIME    60000 /* ms in which a client must take something */
 #define TLS_TIME      10000 /* ms for its handshake */
 #define SMALL_BODY    (64 * 1024) /* what anybody may send */
@@ -364,10 +364,12 @@ conn_head(struct conn *c)
 		return -1;
 	}
 	c->state = CONN_BODY;
-	c->deadline = 0;
 	c->bodylen = 0;
 	c->rate_bytes = 0;
 	c->rate_at = mono_msec();
+	/* What anybody may send: one who sends nearly all of it at once must
+	 * not have the rate on his side for the rest. */
+	c->deadline = rq->limit > SMALL_BODY ? 0 : c->rate_at + BODY_TIME;
 	http_chunk_init(&c->chunk);
 	if (rq->head.expect && rq->head.minor == 1 &&
 	    (rq->head.chunked || rq->head.length > 0) &&
@@ -608,7 +610,8 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 		} else
 			c->stalled = 0;
 		if (c->deadline != 0 && now >= c->deadline) {
-			if (c->state == CONN_HEAD && c->inlen > 0)
+			if (c->state == CONN_BODY ||
+			    (c->state == CONN_HEAD && c->inlen > 0))
 				conn_refuse(c, 408);
 			else if (c->state == CONN_HEAD && !c->eof &&
 				 !c->s.handshake)

@@ -18,10 +18,10 @@ files_scarce(int fd)
 	struct rlimit rl;
 
 	if (max == 0)
-		max = getrlimit(RLIMIT_NOFILE, &rl) == -1 ||
-			      rl.rlim_cur > 1 << 30
-			  ? 1 << 30
-			  : (int)rl.rlim_cur - SPARE;
+		max =
+		    getrlimit(RLIMIT_NOFILE, &rl) == -1 || rl.rlim_cur > 1 << 30
+			? 1 << 30
+			: (int)rl.rlim_cur - SPARE;
 	return fd >= max;
 }
 
