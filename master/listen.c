@@ -36,6 +36,9 @@ static struct listener *find(const struct conf_addr *);
 static int bind_one(const struct conf_addr *);
 static int open_one(const struct conf_addr *);
 static void drop(struct listener *);
+static int ours(const struct conf_listen *);
+static unsigned int port_of(const struct conf_addr *);
+static const char *advice(int, const struct conf_listen *);
 
 static struct listener *
 find(const struct conf_addr *a)
@@ -106,11 +109,38 @@ absent(int error)
 	return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
 }
 
+/* Nobody could bind the wider address while the narrower one listens, or the
+ * other way about. */
+static int
+ours(const struct conf_listen *cl)
+{
+	const struct listener *ln;
+
+	TAILQ_FOREACH (ln, &listeners, entry)
+		if (!ln->fresh && port_of(&ln->addr) == cl->port)
+			return 1;
+	return 0;
+}
+
+static unsigned int
+port_of(const struct conf_addr *a)
+{
+	const struct sockaddr_in6 *six = (const void *)&a->ss;
+	const struct sockaddr_in *sin = (const void *)&a->ss;
+
+	return ntohs(
+	    a->ss.ss_family == AF_INET6 ? six->sin6_port : sin->sin_port);
+}
+
 static const char *
-advice(int error)
+advice(int error, const struct conf_listen *cl)
 {
 	switch (error) {
 	case EADDRINUSE:
+		if (ours(cl))
+			return " (mcpgwd itself listens at this port, and its "
+			       "address can not be changed while it runs: "
+			       "start it anew, or take another port)";
 		return " (is another mcpgwd running? see who has it with: "
 		       "ss -ltnp)";
 	case EACCES:
@@ -142,7 +172,7 @@ listen_open(const struct conf *c, struct strv *err)
 		if (bound == cl->naddr || (bound > 0 && absent(error)))
 			continue;
 		xasprintf(&msg, "%s:%d: listen: %s: %s%s", cl->pos.file,
-		    cl->pos.line, cl->text, strerror(error), advice(error));
+		    cl->pos.line, cl->text, strerror(error), advice(error, cl));
 		(void)strv_add(err, msg);
 		free(msg);
 		listen_undo();

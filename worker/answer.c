@@ -25,10 +25,9 @@ static const struct evlog_ops log_ops = {
 void
 answer_open(struct call *c, struct request *rq)
 {
-	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
-
-	c->json_ok = http_accepts(accept, "application/json");
-	c->sse_ok = http_accepts(accept, "text/event-stream") && accept != NULL;
+	c->json_ok = http_accepts(&rq->head, "application/json");
+	c->sse_ok = http_accepts(&rq->head, "text/event-stream") &&
+		    http_count(&rq->head, HDR_ACCEPT) > 0;
 	c->rq = rq;
 	rq->ctx = c;
 	rq->gone = answer_gone;

@@ -235,6 +235,26 @@ mcp_unsubscribe(const struct mcp *m)
 	call_resource(m, CALL_UNSUBSCRIBE);
 }
 
+/* Of two keys the backend may take the other one. */
+static int
+ref_plain(const struct json_span *ref)
+{
+	static const char *const keys[] = {"type", "name", "uri"};
+	struct json_span k, v;
+	size_t i, pos = 0;
+	int seen = 0;
+
+	while (json_next(ref, &pos, &k, &v))
+		for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+			if (!json_equals(&k, keys[i]))
+				continue;
+			if (seen & 1 << i)
+				return 0;
+			seen |= 1 << i;
+		}
+	return 1;
+}
+
 void
 mcp_complete(const struct mcp *m)
 {
@@ -245,10 +265,10 @@ mcp_complete(const struct mcp *m)
 	struct view *view;
 	char buf[CAT_MAX_NAME];
 
-	if (ref == NULL || ref->type != JSON_OBJECT ||
+	if (ref == NULL || ref->type != JSON_OBJECT || !ref_plain(ref) ||
 	    json_member(ref, "type", &type) == -1) {
 		mcp_error(m->rq, 200, &m->rpc->id, RPC_PARAMS,
-		    "params.ref is missing");
+		    "params.ref is missing, or has a key twice");
 		return;
 	}
 	if ((view = call_view(m)) == NULL)

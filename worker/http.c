@@ -45,6 +45,7 @@ static int target(struct http_head *, struct span *);
 static int status_line(struct http_head *, const struct span *);
 static ssize_t fields(struct http_head *, struct input *);
 static int field(struct http_head *, const struct span *);
+static const char *first(const char *, char);
 static void field_value(struct span *, const char *, const char *);
 static void field_keep(struct http_head *, enum http_hdr, const struct span *);
 static enum http_hdr header_of(const char *, size_t);
@@ -351,6 +352,15 @@ field_value(struct span *value, const char *p, const char *end)
 	value->len = (size_t)(end - p);
 }
 
+/* Where it certainly is. */
+static const char *
+first(const char *p, char c)
+{
+	while (*p != c)
+		p++;
+	return p;
+}
+
 /* The lines after the first are looked for when somebody asks: the head is
  * known to be whole and well-formed, and to have as many. */
 int
@@ -364,9 +374,9 @@ http_value(
 	for (*value = h->value[id]; n > 0; n--) {
 		end = value->p + value->len;
 		do {
-			line = (const char *)rawmemchr(end, '\n') + 1;
-			colon = rawmemchr(line, ':');
-			end = rawmemchr(colon, '\r');
+			line = first(end, '\n') + 1;
+			colon = first(line, ':');
+			end = first(colon, '\r');
 		} while (header_of(line, (size_t)(colon - line)) != id);
 		field_value(value, colon + 1, end);
 	}

@@ -98,9 +98,9 @@ int http_count(const struct http_head *, enum http_hdr);
 int http_value(const struct http_head *, enum http_hdr, int n, struct span *);
 /* Is token one of the comma-separated elements of value (no case)? */
 int http_has_token(const struct span *value, const char *token);
-/* Does an Accept value (NULL: absent) take this media type? Honours wildcards
- * and q=0. */
-int http_accepts(const struct span *accept, const char *type);
+/* Does its Accept, in however many lines, take this media type? Without one all
+ * are taken. Honours wildcards and q=0. */
+int http_accepts(const struct http_head *, const char *type);
 int span_eq(const struct span *, const char *);
 int span_caseeq(const struct span *, const char *);
 /* May c stand in a token, e.g. a header name (RFC 9110 5.6.2)? */

@@ -11,6 +11,7 @@ static void trim(struct span *);
 static int split(struct span *, char, struct span *);
 static int range_match(const struct span *, const char *);
 static int quality(struct span);
+static void accept_line(const struct span *, const char *, int *, int *);
 
 const struct span *
 http_get(const struct http_head *h, enum http_hdr id)
@@ -49,29 +50,37 @@ http_has_token(const struct span *value, const char *token)
 }
 
 /* Of the ranges that match, the most specific decides (RFC 9110 12.5.1). */
-int
-http_accepts(const struct span *accept, const char *type)
+static void
+accept_line(const struct span *line, const char *type, int *best, int *taken)
 {
-	const char *p, *end;
+	const char *p = line->p, *end = line->p + line->len;
 	struct span e, range;
-	int best = 0, taken = 0, how, q;
+	int how, q;
 
-	if (accept == NULL)
-		return 1;
-	p = accept->p;
-	end = accept->p + accept->len;
 	while (next_element(&p, end, &e)) {
 		if (!split(&e, ';', &range)) {
 			range = e;
 			e.len = 0;
 		}
 		trim(&range);
-		if ((how = range_match(&range, type)) == 0 || how < best)
+		if ((how = range_match(&range, type)) == 0 || how < *best)
 			continue;
 		q = quality(e);
-		taken = how > best ? q : taken | q;
-		best = how;
+		*taken = how > *best ? q : *taken | q;
+		*best = how;
 	}
+}
+
+int
+http_accepts(const struct http_head *h, const char *type)
+{
+	struct span line;
+	int n, best = 0, taken = 0;
+
+	if (http_count(h, HDR_ACCEPT) == 0)
+		return 1;
+	for (n = 0; http_value(h, HDR_ACCEPT, n, &line) == 0; n++)
+		accept_line(&line, type, &best, &taken);
 	return taken;
 }
 

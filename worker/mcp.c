@@ -138,7 +138,6 @@ static int
 mcp_media(struct request *rq)
 {
 	const struct span *ct = http_get(&rq->head, HDR_CONTENT_TYPE);
-	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
 	size_t n;
 
 	for (n = 0; ct != NULL && n < ct->len && ct->p[n] != ';' &&
@@ -151,8 +150,8 @@ mcp_media(struct request *rq)
 		    "Content-Type must be application/json");
 		return -1;
 	}
-	if (!http_accepts(accept, "application/json") &&
-	    !http_accepts(accept, "text/event-stream")) {
+	if (!http_accepts(&rq->head, "application/json") &&
+	    !http_accepts(&rq->head, "text/event-stream")) {
 		mcp_error(rq, 406, NULL, RPC_SERVER,
 		    "Accept must take application/json and text/event-stream");
 		return -1;
@@ -305,10 +304,10 @@ mcp_wait_gone(struct request *rq)
 static void
 mcp_get(struct request *rq, const struct proof *proof)
 {
-	const struct span *accept = http_get(&rq->head, HDR_ACCEPT);
 	const struct session *s;
 
-	if (accept == NULL || !http_accepts(accept, "text/event-stream")) {
+	if (http_count(&rq->head, HDR_ACCEPT) == 0 ||
+	    !http_accepts(&rq->head, "text/event-stream")) {
 		mcp_error(rq, 406, NULL, RPC_SERVER,
 		    "Accept must take text/event-stream");
 		return;

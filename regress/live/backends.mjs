@@ -589,8 +589,46 @@ async function many() {
 	await stopped('backends', gw);
 }
 
+// What servers say to a notification, and in which order they have their keys.
+async function manners() {
+	const said = {
+		ok: () => http('OK', { type: 'text/plain' }),
+		untyped: () => http('OK', { type: null }),
+		chunks: () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n' +
+		    '\r\n0\r\n\r\n',
+		html: () => http('<p>Accepted', { type: 'text/html' }),
+	};
+	const last = await Liar.start({ tools: echo, on: {
+		'initialize': (x) => http(json(x.id, {
+			protocolVersion: x.message.params.protocolVersion,
+			capabilities: { tools: {},
+			    resources: { listChanged: true, subscribe: true } },
+			serverInfo: { name: 'last', version: '1' } }),
+		{ headers: ['Mcp-Session-Id: m1'] }),
+		'resources/list': (x) => http(json(x.id, { resources: [] })),
+		'resources/templates/list': (x) => http(json(x.id,
+		    { resourceTemplates: [] })) } });
+	const back = Object.fromEntries(await Promise.all(Object.entries(said)
+	    .map(async ([name, fn]) => [name, await Liar.start({ tools: echo,
+		on: { 'notifications/initialized': fn } })])));
+	const gw = await Gateway.start({ config: { endpoints: free, backends: {
+		...Object.fromEntries(Object.entries(back).map(([name, l]) =>
+		    [name, { url: l.url }])), last: { url: last.url } } } });
+	await test('whatever a backend says to a notification', async () => {
+		const mcp = await new Mcp(gw.url).open();
+		for (const name of Object.keys(said))
+			await answers(mcp, `${name}_echo`);
+	});
+	await test('subscribe need not be the first of its keys', async () => {
+		const mcp = await new Mcp(gw.url).open();
+		ok(mcp.server.capabilities.resources?.subscribe,
+		    JSON.stringify(mcp.server.capabilities));
+	});
+	await stopped('manners', gw);
+}
+
 run('backends', async () => {
-	await Promise.all([many(), unheard()]);
+	await Promise.all([many(), unheard(), manners()]);
 	// These two keep this process busy, too.
 	await pings();
 	await lists();

@@ -70,6 +70,12 @@ async function parsing() {
 		    `{${id},"method":"ping","params":{},"params":{}}`,
 		    `{${id},"method":"ping","meth\\u006fd":"tools/call"}`])
 			await refused(b, [-32700, -32600], b);
+		// Whose this is we would say by one, and the backend by the other.
+		for (const second of ['uri', '\\u0075ri'])
+			await fails(`{${id},"method":"completion/complete",` +
+			    '"params":{"ref":{"type":"ref/resource","uri":"a:1",' +
+			    `"${second}":"b:2"},"argument":{"name":"n",` +
+			    '"value":"1"}}}', -32602, second);
 	});
 	await test('JSON-3 keys that only look like ours', async () => {
 		for (const b of ['{"jsonrpc":"2.0","id":1,"Method":"ping"}',

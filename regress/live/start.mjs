@@ -246,6 +246,19 @@ async function ports(mode) {
 		    /^stop it, or set control and state to others$/);
 		await lives();
 	});
+	await test(`MBT-8 a wider address at the same port (${mode})`,
+	    async () => {
+		const { listen } = gw.config;
+		gw.config.listen = [{ address: `0.0.0.0:${gw.port}` }];
+		gw.write();
+		const { status, err } = await gw.ctl('reload');
+		ok(status !== 0 && /mcpgwd itself listens at this port/.test(err),
+		    err);
+		gw.config.listen = listen;
+		gw.write();
+		await gw.reload();
+		await lives();
+	});
 	await test(`MBT-8 the other instance ends clean (${mode})`,
 	    () => gw.stop());
 }

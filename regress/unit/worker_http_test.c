@@ -507,14 +507,24 @@ test_accepts(void)
 	    {",,;,/,*/,;q=1", 0, 0},
 	    {"text/html,application/xhtml+xml,*/*;q=0.8", 1, 1},
 	};
-	struct span v;
+	static const char lines[] = "GET / HTTP/1.1\r\nHost: a\r\n"
+				    "Accept: application/json\r\nX: y\r\n"
+				    "accept:text/event-stream;q=0.1\r\n\r\n";
+	struct http_head h;
 	size_t i;
 
+	memset(&h, 0, sizeof(h));
+	CHECK(http_accepts(&h, "application/json"));
+	h.count[HDR_ACCEPT] = 1;
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		v.p = t[i].accept;
-		v.len = strlen(v.p);
-		CHECK(http_accepts(&v, "application/json") == t[i].json);
-		CHECK(http_accepts(&v, "text/event-stream") == t[i].sse);
+		h.value[HDR_ACCEPT].p = t[i].accept;
+		h.value[HDR_ACCEPT].len = strlen(t[i].accept);
+		CHECK(http_accepts(&h, "application/json") == t[i].json);
+		CHECK(http_accepts(&h, "text/event-stream") == t[i].sse);
 	}
-	CHECK(http_accepts(NULL, "application/json"));
+	/* In several lines it is one list (RFC 9110 5.3). */
+	CHECK(http_request(&h, lines, sizeof(lines) - 1) > 0);
+	CHECK(http_accepts(&h, "application/json"));
+	CHECK(http_accepts(&h, "text/event-stream"));
+	CHECK(!http_accepts(&h, "text/html"));
 }
