@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "compat.h"
 #include "evlog.h"
+#include "unread.h"
 #include "upstream.h"
 
 #define STREAM_AFTER 5000 /* ms */
@@ -18,6 +19,7 @@ static void answer_back(void *, int);
 static void answer_missed(void *);
 static void answer_part_drained(struct request *);
 static void answer_part_lost(struct request *);
+static void answer_lost(const struct call *, struct request *);
 
 static const struct evlog_ops log_ops = {
     answer_left, answer_drained, answer_back, answer_missed};
@@ -91,8 +93,28 @@ answer_send(struct call *c, const char *json, size_t len)
 	} else if ((rq = c->rq) != NULL) {
 		c->rq = NULL;
 		rq->gone = NULL;
-		reply(rq, 200, "application/json", json, len);
+		if (rq->batch == NULL && !unread_room(len))
+			answer_lost(c, rq);
+		else
+			reply(rq, 200, "application/json", json, len);
 	}
+}
+
+/* Not with a status that asks for another try: the call has run. */
+static void
+answer_lost(const struct call *c, struct request *rq)
+{
+	struct json_span id = {c->client_id, c->client_idlen, JSON_STRING};
+	struct json_buf b = {0};
+
+	rpc_puterror(&b, &id, RPC_SERVER,
+	    "the call has run, and its answer has no room while so much that "
+	    "was sent here is not read");
+	if (b.err)
+		reply_unavailable(rq, 1);
+	else
+		reply(rq, 200, "application/json", b.p, b.len);
+	json_buf_free(&b);
 }
 
 void

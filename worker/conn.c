@@ -22,6 +22,7 @@
 #include "peer.h"
 #include "route.h"
 #include "tls.h"
+#include "unread.h"
 #include "worker.h"
 
 #define READ_SIZE     (64 * 1024)
@@ -30,7 +31,6 @@
 #define HEAD_TIME     10000 /* ms for a head, once it has begun */
 #define BODY_TIME     30000 /* ms for a small body */
 #define BODY_RATE     500 /* bytes a second of a large one, over as many ms */
-#define STALL_TIME    60000 /* ms in which a client must take something */
 #define TLS_TIME      10000 /* ms for its handshake */
 #define SMALL_BODY    (64 * 1024) /* what anybody may send */
 #define MAX_LISTENERS 64
@@ -587,6 +587,7 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	conn_again();
+	unread_begin();
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (c->state == CONN_BODY && now - c->rate_at >= BODY_TIME) {
@@ -598,17 +599,10 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 			c->rate_at = now;
 			c->rate_bytes = 0;
 		}
-		if (stream_queued(&c->s) > 0) {
-			if (c->stalled == 0 ||
-			    stream_queued(&c->s) < c->stalled)
-				c->stalled_at = now;
-			c->stalled = stream_queued(&c->s);
-			if (now - c->stalled_at > STALL_TIME) {
-				conn_abort(c);
-				continue;
-			}
-		} else
-			c->stalled = 0;
+		if (unread_late(c, now)) {
+			conn_abort(c);
+			continue;
+		}
 		if (c->deadline != 0 && now >= c->deadline) {
 			if (c->state == CONN_BODY ||
 			    (c->state == CONN_HEAD && c->inlen > 0))
@@ -621,6 +615,8 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 				conn_abort(c);
 		}
 	}
+	if ((c = unread_most()) != NULL)
+		conn_abort(c);
 	if (worker.draining)
 		worker_idle();
 }

@@ -33,8 +33,8 @@ struct conn {
 	uint64_t rate_at; /* CONN_BODY: when bytes were last counted */
 	size_t rate_bytes;
 	struct json_buf *extra; /* header lines for the next reply */
-	size_t stalled; /* output that did not shrink, since when */
-	uint64_t stalled_at;
+	uint64_t unread_at; /* ms: see unread.c */
+	uint64_t taken; /* of s, then */
 	int head_begun;
 	int eof; /* the client has said all */
 	int close_after;

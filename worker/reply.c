@@ -139,7 +139,6 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 		batch_answer(rq, body, len);
 		return;
 	}
-
 	iov[n].iov_base = head;
 	iov[n++].iov_len =
 	    reply_head(rq, status, ctype, len, head, sizeof(head));

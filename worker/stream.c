@@ -114,6 +114,7 @@ stream_flush_plain(struct stream *s)
 		if (n == -1)
 			return -1;
 		s->outpos += n;
+		s->taken += n;
 	}
 	return 1;
 }
@@ -193,6 +194,7 @@ stream_flush_tls(struct stream *s)
 		if (n < 0)
 			return -1;
 		s->outpos += n;
+		s->taken += n;
 	}
 	return 1;
 }

@@ -28,6 +28,7 @@ struct stream {
 	uint8_t read_on_write, write_on_read; /* TLS wants it so */
 	char *out;
 	size_t outpos, outlen, outcap;
+	uint64_t taken; /* bytes of the queue, so far */
 	void (*on_read)(void *);
 	/* The queue has become empty (or connect, or the handshake of TLS, has
 	 * finished). */

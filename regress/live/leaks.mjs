@@ -3,15 +3,27 @@
 // descriptors that are scarce are not for connections only.
 import http from 'node:http';
 import net from 'node:net';
-import { readdirSync } from 'node:fs';
-import { full, later, ok, run, same, sleep, test, until } from
+import { readFileSync, readdirSync } from 'node:fs';
+import { Child, full, later, ok, run, same, sleep, test, until } from
     './lib/harness.mjs';
-import { backend, child, say } from './lib/child.mjs';
+import { backend, child, rows, say } from './lib/child.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { Talker } from './lib/talker.mjs';
 
 const BURST = 100;
+const LARGE = 12 << 20;
+const CLIENTS = 60;
+// They take as little as the kernel lets them.
+const DEAF = `for (1..$ARGV[1]) {
+	socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
+	setsockopt($s, SOL_SOCKET, SO_RCVBUF, pack("l", 4096)) or die;
+	connect($s, sockaddr_in($ARGV[0], inet_aton("127.0.0.1"))) or die;
+	syswrite($s, $ARGV[2]) or die;
+	push @all, $s;
+	select(undef, undef, undef, 0.1);
+}
+sleep 600;`;
 const FILES = 150; // that a process may have open
 
 const [mode] = modes;
@@ -98,6 +110,34 @@ async function descriptors(x) {
 	await gw.stop();
 }
 
+// Answers that nobody reads have a bound, and whoever holds most of them gives
+// way to those who do read.
+async function unread() {
+	const gw = await Gateway.make({ mode, config: { workers: 1,
+	    backends: { kid: backend(mode, 0, [child]) },
+	    endpoints: { '/mcp': { backends: '*', auth: 'none' } } } });
+	await gw.start();
+	const mcp = await new Mcp(gw.url).open();
+	const kib = () => Number(readFileSync(`/proc/${gw.pids('worker')[0]
+	    }/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
+	const body = JSON.stringify({ jsonrpc: '2.0', id: 1,
+	    method: 'tools/call', params: { name: 'kid_big',
+		arguments: { bytes: LARGE } } });
+	const all = new Child('deaf', '/usr/bin/perl', ['-MSocket', '-e', DEAF,
+	    `${gw.port}`, `${CLIENTS}`,
+	    `POST /mcp HTTP/1.1\r\nHost: localhost:${gw.port}\r\n` +
+	    'Accept: application/json\r\nContent-Type: application/json\r\n' +
+	    `Content-Length: ${body.length}\r\n` +
+	    `Mcp-Session-Id: ${mcp.session}\r\n\r\n${body}`], {});
+	await until('all answers', async () => (await workers(gw))[0].calls >= CLIENTS &&
+	    (await rows(gw, 'kid'))[0].open === 0, 20_000, 200);
+	ok(kib() < 340 * 1024, `${kib()} KiB`);
+	await until('room for who reads', async () => (await say(mcp, 'kid_big',
+	    { bytes: LARGE })).text.length === LARGE, 20_000, 500);
+	await all.stop();
+	await gw.stop();
+}
+
 run('leaks', async () => {
 	const talker = await Talker.start({ quiet: true });
 	const gw = await Gateway.start({ config: { workers: 1,
@@ -108,6 +148,7 @@ run('leaks', async () => {
 	await Promise.all([
 		...(full ? [test('a stream whose client has sent ahead ends ' +
 		    'with it', () => ahead(x))] : []),
+		test('answers that are not read have a bound', unread),
 		test('channels have descriptors when connections have none',
 		    () => descriptors(x)),
 	]);
