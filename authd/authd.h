@@ -216,17 +216,25 @@ uint32_t window_check(
     enum window, const char *addr, uint32_t count, uint32_t seconds);
 void window_add(enum window, const char *addr, uint32_t seconds);
 int addr_is_loopback(const char *);
+/* Equal for what counts as one address: of IPv6 a network of 64 bits. */
+void addr_digest(uint8_t out[DIGEST_SIZE], const char *label, const char *addr);
 
 /* ---- txn.c: sign-ins under way, in RAM ---- */
 
 #define TXN_MAX    10000
+#define TXN_ADDR   32 /* of one address */
+#define TXN_BYTES  (16 * 1024 * 1024) /* of all */
 #define TXN_TTL    600
 #define TXN_ID_LEN 22 /* base64url of 16 bytes */
 #define COOKIE_LEN 43
 
+struct origin;
 struct txn {
 	TAILQ_ENTRY(txn) age;
+	TAILQ_ENTRY(txn) same; /* of the same origin */
 	LIST_ENTRY(txn) hash;
+	struct origin *origin;
+	size_t bytes;
 	uint64_t born;
 	char id[TXN_ID_LEN + 1];
 	char csrf[COOKIE_LEN + 1];
@@ -237,14 +245,16 @@ struct txn {
 	char *challenge;
 	char *scope;
 	char *resource;
-	char *user; /* NULL until signed in */
+	char *user; /* NULL until signed in; txn_signin sets it */
 	int fresh_login; /* prompt=login: a remembered sign-in is no good */
 };
 
 void txn_reset(void);
-/* Bound to the browser with this cookie; strings are copied by the caller into
- * the fields afterwards. */
-struct txn *txn_new(const char *cookie);
+/* Bound to the browser with this cookie; takes over the strings and fresh_login
+ * of what. Another one may have to go for it. */
+struct txn *txn_new(
+    const char *cookie, const char *addr, const struct txn *what);
+void txn_signin(struct txn *, const char *user);
 struct txn *txn_find(const char *id);
 int txn_is_of(const struct txn *, const char *cookie);
 void txn_drop(struct txn *);

@@ -118,8 +118,8 @@ authorize_start(
 	char fresh[COOKIE_LEN + 1];
 	const char *uri, *error, *why, *cookie = req->cookie;
 	struct row_client row;
+	struct txn what;
 	char *resource;
-	struct txn *t;
 	int r;
 
 	if ((r = client_get(req->client_id, &row)) == -1)
@@ -153,16 +153,16 @@ authorize_start(
 		cookie = fresh;
 		page->set_cookie = xstrdup(fresh);
 	}
-	t = txn_new(cookie);
-	t->client_id = xstrdup(req->client_id);
-	t->redirect_uri = xstrdup(uri);
-	t->state = xstrdup(req->state);
-	t->challenge = xstrdup(req->challenge);
-	t->scope = scope_grant(sl, req->scope);
-	t->resource = resource;
-	t->fresh_login = scope_within("login", req->prompt);
+	memset(&what, 0, sizeof(what));
+	what.client_id = xstrdup(req->client_id);
+	what.redirect_uri = xstrdup(uri);
+	what.state = xstrdup(req->state);
+	what.challenge = xstrdup(req->challenge);
+	what.scope = scope_grant(sl, req->scope);
+	what.resource = resource;
+	what.fresh_login = scope_within("login", req->prompt);
 	wire_free(&def_row_client, &row);
-	return show(sl, t, cookie, page);
+	return show(sl, txn_new(cookie, req->addr, &what), cookie, page);
 }
 
 /* ---- showing a transaction ---- */
@@ -198,7 +198,7 @@ show(struct slice *sl, struct txn *t, const char *cookie, struct a_page *page)
 	}
 	if (t->user == NULL && !t->fresh_login &&
 	    (user = browser_user(cookie)) != NULL)
-		t->user = xstrdup(user);
+		txn_signin(t, user);
 	page->kind = t->user != NULL ? PAGE_CONSENT : PAGE_SIGNIN;
 	page->txn = xstrdup(t->id);
 	page->csrf = xstrdup(t->csrf);
@@ -359,8 +359,7 @@ authorize_checked(
 		    sl, t, check->cookie, check->user, NOTICE_WRONG, 0, page);
 	cookie_make(cookie);
 	browser_signin(check->cookie, cookie, check->user);
-	free(t->user);
-	t->user = xstrdup(check->user);
+	txn_signin(t, check->user);
 	t->fresh_login = 0;
 	page->kind = PAGE_AGAIN;
 	page->txn = xstrdup(t->id);

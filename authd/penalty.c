@@ -84,21 +84,29 @@ unlimited(const char *addr)
 	return 1;
 }
 
-/* An IPv6 network of 64 bits counts as one address. */
+void
+addr_digest(uint8_t out[DIGEST_SIZE], const char *label, const char *addr)
+{
+	struct in6_addr a6;
+
+	if (inet_pton(AF_INET6, addr, &a6) == 1 && !IN6_IS_ADDR_V4MAPPED(&a6))
+		secret_digest(out, label, &a6, 8);
+	else
+		secret_digest_str(out, label,
+		    strncmp(addr, "::ffff:", 7) == 0 ? addr + 7 : addr);
+}
+
 static void
 make_key(uint8_t key[KEY_LEN], int kind, const char *text)
 {
 	uint8_t digest[DIGEST_SIZE];
-	struct in6_addr a6;
 	char label[] = "penalty-0";
 
 	label[sizeof(label) - 2] += kind;
-	if (kind != K_USER && inet_pton(AF_INET6, text, &a6) == 1 &&
-	    !IN6_IS_ADDR_V4MAPPED(&a6))
-		secret_digest(digest, label, &a6, 8);
+	if (kind == K_USER)
+		secret_digest_str(digest, label, text);
 	else
-		secret_digest_str(digest, label,
-		    strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text);
+		addr_digest(digest, label, text);
 	memcpy(key, digest, KEY_LEN);
 }
 

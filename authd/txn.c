@@ -2,6 +2,11 @@
  * Sign-ins under way and browsers that have signed in, in RAM: bounded, ten
  * minutes each, known by digests of the browser's cookie under a key of this
  * start.
+ *
+ * Anybody can begin a sign-in, so each address has room for some, and where all
+ * the room is used the address with most has to give; but no one that a person
+ * has signed in to, as long as there are others. Loopback stands for all of a
+ * proxy's clients and is an address only where all the room is used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +18,16 @@
 #define BUCKETS      4096
 #define BROWSERS_MAX 10000
 
+/* An address with sign-ins under way, in the list of those with as many open. */
+struct origin {
+	TAILQ_ENTRY(origin) rank;
+	LIST_ENTRY(origin) chain;
+	TAILQ_HEAD(, txn) open, signedin; /* oldest first */
+	size_t nopen, nsignedin;
+	uint8_t id[DIGEST_SIZE];
+	int loopback;
+};
+
 struct browser {
 	TAILQ_ENTRY(browser) age;
 	LIST_ENTRY(browser) chain;
@@ -23,7 +38,9 @@ struct browser {
 
 static TAILQ_HEAD(, txn) txns = TAILQ_HEAD_INITIALIZER(txns);
 static LIST_HEAD(, txn) txn_buckets[BUCKETS];
-static size_t ntxns;
+static size_t ntxns, nbytes;
+static TAILQ_HEAD(rank, origin) ranks[TXN_ADDR + 1]; /* by nopen, or more */
+static LIST_HEAD(, origin) origin_buckets[BUCKETS];
 static TAILQ_HEAD(, browser) browsers = TAILQ_HEAD_INITIALIZER(browsers);
 static LIST_HEAD(, browser) browser_buckets[BUCKETS];
 static size_t nbrowsers;
@@ -56,29 +73,159 @@ hash_id(const char *id)
 void
 txn_reset(void)
 {
+	size_t i;
+
 	while (!TAILQ_EMPTY(&txns))
 		txn_drop(TAILQ_FIRST(&txns));
 	while (!TAILQ_EMPTY(&browsers))
 		browser_drop(TAILQ_FIRST(&browsers));
+	for (i = 0; i <= TXN_ADDR; i++)
+		TAILQ_INIT(&ranks[i]);
 	random_bytes(boot_key, sizeof(boot_key));
 }
 
+/* ---- where they come from ---- */
+
+static struct rank *
+origin_rank(const struct origin *o)
+{
+	return &ranks[o->nopen < TXN_ADDR ? o->nopen : TXN_ADDR];
+}
+
+static struct origin *
+origin_get(const char *addr)
+{
+	uint8_t id[DIGEST_SIZE];
+	struct origin *o;
+
+	addr_digest(id, "origin", addr);
+	LIST_FOREACH (o, &origin_buckets[get_be32(id) % BUCKETS], chain)
+		if (memcmp(o->id, id, sizeof(id)) == 0)
+			return o;
+	o = xcalloc(1, sizeof(*o));
+	TAILQ_INIT(&o->open);
+	TAILQ_INIT(&o->signedin);
+	memcpy(o->id, id, sizeof(id));
+	o->loopback = addr_is_loopback(addr);
+	LIST_INSERT_HEAD(&origin_buckets[get_be32(id) % BUCKETS], o, chain);
+	TAILQ_INSERT_TAIL(origin_rank(o), o, rank);
+	return o;
+}
+
+static void
+origin_add(struct txn *t)
+{
+	struct origin *o = t->origin;
+
+	if (t->user != NULL) {
+		TAILQ_INSERT_TAIL(&o->signedin, t, same);
+		o->nsignedin++;
+		return;
+	}
+	TAILQ_REMOVE(origin_rank(o), o, rank);
+	TAILQ_INSERT_TAIL(&o->open, t, same);
+	o->nopen++;
+	TAILQ_INSERT_TAIL(origin_rank(o), o, rank);
+}
+
+static void
+origin_remove(struct txn *t)
+{
+	struct origin *o = t->origin;
+
+	if (t->user != NULL) {
+		TAILQ_REMOVE(&o->signedin, t, same);
+		o->nsignedin--;
+		return;
+	}
+	TAILQ_REMOVE(origin_rank(o), o, rank);
+	TAILQ_REMOVE(&o->open, t, same);
+	o->nopen--;
+	TAILQ_INSERT_TAIL(origin_rank(o), o, rank);
+}
+
+static void
+origin_leave(struct origin *o)
+{
+	if (o->nopen + o->nsignedin > 0)
+		return;
+	TAILQ_REMOVE(origin_rank(o), o, rank);
+	LIST_REMOVE(o, chain);
+	free(o);
+}
+
+/* ---- room ---- */
+
+static struct txn *
+oldest_of(struct origin *o)
+{
+	return !TAILQ_EMPTY(&o->open) ? TAILQ_FIRST(&o->open)
+				      : TAILQ_FIRST(&o->signedin);
+}
+
+/* Whose turn it is to go when there is no room for another. */
+static struct txn *
+least_worth(void)
+{
+	size_t i;
+
+	for (i = TXN_ADDR; i > 0; i--)
+		if (!TAILQ_EMPTY(&ranks[i]))
+			return TAILQ_FIRST(&TAILQ_FIRST(&ranks[i])->open);
+	return TAILQ_FIRST(&txns);
+}
+
+static void
+make_room(const char *addr, size_t bytes)
+{
+	struct origin *o = origin_get(addr);
+
+	if (!o->loopback && o->nopen + o->nsignedin >= TXN_ADDR)
+		txn_drop(oldest_of(o));
+	else
+		origin_leave(o);
+	while (ntxns >= TXN_MAX || (ntxns > 0 && nbytes + bytes > TXN_BYTES))
+		txn_drop(least_worth());
+}
+
+static size_t
+weight(const struct txn *what)
+{
+	return sizeof(*what) + strlen(what->client_id) +
+	       strlen(what->redirect_uri) + strlen(what->state) +
+	       strlen(what->challenge) + strlen(what->scope) +
+	       strlen(what->resource);
+}
+
 struct txn *
-txn_new(const char *cookie)
+txn_new(const char *cookie, const char *addr, const struct txn *what)
 {
 	struct txn *t;
 
-	if (ntxns == TXN_MAX)
-		txn_drop(TAILQ_FIRST(&txns));
+	make_room(addr, weight(what));
 	t = xcalloc(1, sizeof(*t));
+	*t = *what;
+	t->bytes = weight(what);
 	t->born = clock_mono();
 	make_random(t->id, 16);
 	make_random(t->csrf, 32);
 	browser_id(t->browser, cookie);
+	t->origin = origin_get(addr);
+	origin_add(t);
 	TAILQ_INSERT_TAIL(&txns, t, age);
 	LIST_INSERT_HEAD(&txn_buckets[hash_id(t->id)], t, hash);
 	ntxns++;
+	nbytes += t->bytes;
 	return t;
+}
+
+void
+txn_signin(struct txn *t, const char *user)
+{
+	origin_remove(t);
+	free(t->user);
+	t->user = xstrdup(user);
+	origin_add(t);
 }
 
 struct txn *
@@ -113,6 +260,9 @@ txn_drop(struct txn *t)
 	TAILQ_REMOVE(&txns, t, age);
 	LIST_REMOVE(t, hash);
 	ntxns--;
+	nbytes -= t->bytes;
+	origin_remove(t);
+	origin_leave(t->origin);
 	free(t->client_id);
 	free(t->redirect_uri);
 	free(t->state);

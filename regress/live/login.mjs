@@ -1,6 +1,7 @@
 // ref/security.md LOGIN-1 and LOGIN-2: what guessing passwords costs the one who
 // guesses, what it does not cost the owner, and that it tells nothing of who
 // there is. Clients have addresses of their own by a trusted proxy's word.
+import http from 'node:http';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { full, ok, run, same, sleep, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Browser, Client, isConsent, isSignin, parseForm } from
     './lib/oauth.mjs';
+import { request } from './lib/mcp.mjs';
 import { bin } from './lib/paths.mjs';
 
 const start = (auth) => Gateway.start({ config: {
@@ -20,11 +22,12 @@ const fresh = () => `10.${++last >> 16 & 255}.${last >> 8 & 255}.${last & 255}`;
 
 // A sign-in page: its form may be sent again after a wrong password.
 class Page {
-	static async open(g) {
+	static async open(g, ip = fresh()) {
 		const p = new Page();
 		g.client ??= await new Client(g.base).register();
 		p.browser = new Browser(g.base);
-		const page = await p.browser.get(g.client.authorizeUrl());
+		const page = await p.browser.get(g.client.authorizeUrl(),
+		    { 'x-forwarded-for': ip });
 		ok(isSignin(page), `no sign-in page: ${page.status}`);
 		p.form = parseForm(page.text);
 		return p;
@@ -130,6 +133,34 @@ async function waits(g, right) {
 	ok(ms >= (first.after - 1) * 1000, `${ms} ms, not ${first.after} s`);
 }
 
+// As many requests of one address as there is room for, each with as much in it
+// as there may be.
+async function flood(g) {
+	const page = await Page.open(g, '198.51.100.40');
+	const before = memory(g);
+	const url = g.client.authorizeUrl({ state: 's'.repeat(4000) });
+	const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+	const seen = {};
+	let n = 0;
+	const one = async () => {
+		while (n++ < 10_100) {
+			const { status } = await request(url, { method: 'GET',
+			    agent, headers: { 'x-forwarded-for': '203.0.113.5' } });
+			seen[status] = (seen[status] ?? 0) + 1;
+		}
+	};
+	await Promise.all(Array.from({ length: 64 }, one));
+	agent.destroy();
+	const after = memory(g);
+	same(Object.keys(seen), ['200'], 'answers');
+	const r = await page.try('198.51.100.40', 'owner', g.password);
+	ok(r.entered, `${r.status} ${r.text.slice(0, 1000)}`);
+	ok(after - before < 4096, `${after - before} KiB more`);
+}
+
+const memory = (g) => g.pids('authd').reduce((sum, pid) => sum + Number(
+    /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]), 0);
+
 // What waits goes on while others run: returns how to wait for that.
 async function login1() {
 	const g = await start();
@@ -159,6 +190,8 @@ async function login1() {
 		ok((await attempt(g, home, 'bob', pw.alice)).entered,
 		    'kept out at home');
 	});
+	await test('DOS sign-ins begun without end keep nobody from his own',
+	    () => flood(g));
 	const ip = '198.51.100.30';
 	await Promise.all([penalty(g, (i) => [ip, `dave${i}`]),
 	    penalty(g, () => [fresh(), 'alice'])]);

@@ -262,25 +262,92 @@ cons_6(void)
 	}
 }
 
+static struct txn *
+begin(const char *addr, size_t state)
+{
+	struct txn what;
+
+	memset(&what, 0, sizeof(what));
+	what.client_id = strdup(client);
+	what.redirect_uri = strdup(FIX_CALLBACK);
+	what.state = calloc(1, state + 1);
+	memset(what.state, 's', state);
+	what.challenge = strdup(FIX_CHALLENGE);
+	what.scope = strdup("mcp");
+	what.resource = strdup(FIX_ISSUER "/mcp");
+	return txn_new("cookie", addr, &what);
+}
+
+static void
+begin_as(char id[TXN_ID_LEN + 1], const char *addr, const char *user)
+{
+	struct txn *t = begin(addr, 0);
+
+	if (user != NULL)
+		txn_signin(t, user);
+	strcpy(id, t->id);
+}
+
+/* Who begins sign-ins without end keeps nobody else from his own. */
 static void
 bounds(void)
 {
-	char cookie[COOKIE_LEN + 1];
-	char first[TXN_ID_LEN + 1];
-	struct txn *t;
+	char cookie[COOKIE_LEN + 1], addr[64];
+	char one[TXN_ID_LEN + 1], mine[TXN_ID_LEN + 1], done[TXN_ID_LEN + 1];
+	char near[TXN_ID_LEN + 1];
 	int i;
 
 	txn_reset();
-	cookie_make(cookie);
-	t = txn_new(cookie);
-	strcpy(first, t->id);
-	for (i = 0; i < TXN_MAX; i++)
-		(void)txn_new(cookie);
+	begin_as(one, "192.0.2.1", NULL);
+	begin_as(near, "2001:db8:1:3::1", NULL);
+	begin_as(done, "2001:db8:1:2::1", OWNER);
+	begin_as(mine, "2001:db8:1:2::1", NULL);
+	/* Of one address, or network, the oldest go, those that somebody has
+	 * signed in to last. */
+	for (i = 0; i < TXN_MAX + 50; i++) {
+		snprintf(addr, sizeof(addr), "2001:db8:1:2:%x::1", i);
+		(void)begin(addr, 0);
+	}
+	CHECK(txn_count() == 2 + TXN_ADDR);
+	CHECK(txn_find(mine) == NULL && txn_find(done) != NULL);
+	CHECK(txn_find(near) != NULL && txn_find(one) != NULL);
+	/* Of many, those of the address that has most. */
+	for (i = 0; i < TXN_MAX + 50; i++) {
+		snprintf(addr, sizeof(addr), "10.1.%d.%d", i / TXN_ADDR / 200,
+		    i / TXN_ADDR % 200);
+		(void)begin(addr, 0);
+	}
 	CHECK(txn_count() == TXN_MAX);
-	CHECK(txn_find(first) == NULL);
+	CHECK(txn_find(one) != NULL && txn_find(near) != NULL);
+	/* Loopback is no address, but has to give, too. */
+	begin_as(mine, "127.0.0.1", NULL);
+	for (i = 0; i < TXN_ADDR + 8; i++)
+		(void)begin("127.0.0.1", 0);
+	CHECK(txn_find(mine) != NULL);
+	for (i = 0; i < TXN_MAX + 50; i++)
+		(void)begin("::1", 0);
+	CHECK(txn_count() == TXN_MAX && txn_find(mine) == NULL);
+	CHECK(txn_find(one) != NULL && txn_find(done) != NULL);
 	fix_pass(TXN_TTL);
 	txn_age();
 	CHECK(txn_count() == 0);
+
+	/* And by size. */
+	begin_as(one, "192.0.2.1", NULL);
+	for (i = 0; i < TXN_MAX; i++)
+		(void)begin("127.0.0.1", 4000);
+	CHECK(txn_count() > 1000 && txn_count() < TXN_BYTES / 4000);
+	CHECK(txn_find(one) != NULL);
+	/* Where each has been signed in to, the oldest. */
+	txn_reset();
+	begin_as(one, "192.0.2.1", OWNER);
+	for (i = 0; i < TXN_MAX; i++)
+		begin_as(mine, "127.0.0.1", OWNER);
+	CHECK(txn_count() == TXN_MAX && txn_find(one) == NULL);
+	txn_reset();
+	CHECK(txn_count() == 0);
+
+	cookie_make(cookie);
 	CHECK(!cookie_ok(""));
 	CHECK(!cookie_ok("short"));
 	CHECK(cookie_ok(cookie));
