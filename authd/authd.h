@@ -335,7 +335,7 @@ char *refresh_make(
 /* Whose is it? 1 and gid, n and *row filled; 0 not one of ours (any more). */
 int refresh_parse(
     const char *token, uint8_t gid[ID_LEN], uint32_t *n, struct row_grant *);
-/* A token minted with n was used. */
+/* An access token minted with n was used. */
 enum verdict refresh_used(const struct a_used *);
 
 /* Fills answer: refusal. */

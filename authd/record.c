@@ -9,7 +9,8 @@
 #include "log.h"
 #include "row.h"
 
-#define ROW_VERSION 1
+#define ROW_VERSION   1
+#define GRANT_VERSION 2 /* 1 had no number before; it was n - 1 */
 
 #define F(t, s, m, max)                                \
 	{                                              \
@@ -72,8 +73,13 @@ static const struct wire_field f_row_grant[] = {
     F(W_I64, row_grant, renewed, 0),
     F(W_I64, row_grant, expires, 0),
     F(W_I64, row_grant, token_exp, 0),
+    F(W_U32, row_grant, before, 0),
 };
 DEF(row_grant);
+
+static const struct msgdef def_row_grant_1 = {"row_grant",
+    sizeof(struct row_grant), f_row_grant,
+    sizeof(f_row_grant) / sizeof(f_row_grant[0]) - 1};
 
 static const struct wire_field f_row_revoked[] = {
     F(W_U8, row_revoked, kind, 0),
@@ -88,10 +94,23 @@ static const struct wire_field f_row_sealkey[] = {
 };
 DEF(row_sealkey);
 
+static uint8_t
+version(const struct msgdef *def)
+{
+	return def == &def_row_grant ? GRANT_VERSION : ROW_VERSION;
+}
+
 int
 row_decode(const struct msgdef *def, void *row, const uint8_t *p, size_t len)
 {
-	if (len < 1 || p[0] != ROW_VERSION ||
+	struct row_grant *g = row;
+
+	if (def == &def_row_grant && len > 0 && p[0] == 1 &&
+	    wire_decode(&def_row_grant_1, g, p + 1, len - 1) == 0) {
+		g->before = g->n - 1;
+		return 0;
+	}
+	if (len < 1 || p[0] != version(def) ||
 	    wire_decode(def, row, p + 1, len - 1) == -1) {
 		log_warnx("store: a %s of an unknown version", def->name);
 		req_setfailed(EINVAL);
@@ -133,7 +152,7 @@ row_put(enum table t, const void *key, size_t keylen, const struct msgdef *def,
 		req_setfailed(ENOMEM);
 		return -1;
 	}
-	val[0] = ROW_VERSION;
+	val[0] = version(def);
 	memcpy(val + 1, wire, len);
 	r = store_put(t, key, keylen, val, len + 1);
 	freezero(wire, len);

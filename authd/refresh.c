@@ -1,13 +1,19 @@
 /*
  * Refresh tokens (design 3, "Refresh"). Token n of a family is
  *	mgr_ + base64url(family id, n, HMAC(pepper, salt, n))
- * so that nothing but the number is stored. n is the newest number:
+ * so that nothing but the number is stored. n is the newest number, and it was
+ * given for another, the one before:
  *
  *	n	rotates, but not within refresh_grace of the last rotation: then
  *		the same n is given again. Either way the idle time is renewed.
- *	n - 1	gives n until somebody is known to have got n (n was presented,
- *		or an access token minted with it was used) and for
- *		refresh_grace after: a reply that was lost harms nobody.
+ *	before	gives n within refresh_grace of the rotation. Later, as long as
+ *		nobody is known to have got n (n was presented, or an access
+ *		token minted with it was used), that reply was lost: n + 1 is
+ *		given, which is another token than n. Once n is known to have
+ *		been got, gives n for refresh_grace more.
+ *	between	those whose reply was lost. Whoever has one after all, or an
+ *		access token minted with it, is not who asked again: two hold
+ *		this family, and it goes.
  *	older	was stolen, or this client has forgotten: the family goes.
  */
 #include <stdlib.h>
@@ -116,15 +122,19 @@ judge_number(const struct token_ctx *ctx, const uint8_t gid[ID_LEN], uint32_t n,
 			g->seen_at = now;
 		}
 		if (now - g->rotated >= grace) {
-			g->n++;
+			g->before = g->n++;
 			g->seen = 0;
 			g->rotated = now;
 		}
 		return give(ctx, gid, g, scope, ans);
 	}
-	if (n == g->n - 1 && (!g->seen || now - g->seen_at < grace))
-		return give(ctx, gid, g, scope, ans);
-	return stolen(ctx, gid, ans);
+	if (n != g->before || (g->seen && now - g->seen_at >= grace))
+		return stolen(ctx, gid, ans);
+	if (!g->seen && now - g->rotated >= grace) {
+		g->n++;
+		g->rotated = now;
+	}
+	return give(ctx, gid, g, scope, ans);
 }
 
 /* Scope and resource may only become less, and asking for more changes
@@ -204,6 +214,13 @@ refresh_used(const struct a_used *used)
 		g.seen_at = clock_now();
 		if (row_put(T_GRANT, used->gid, ID_LEN, &def_row_grant, &g) ==
 		    0)
+			v = J_KEEP;
+	} else if (used->n > g.before && used->n < g.n) {
+		log_warnx("AUTH an access token of client %s is used that came "
+			  "with a refresh token taken for lost: its grant is "
+			  "revoked",
+		    g.client_id);
+		if (grant_revoke(used->gid) == 1)
 			v = J_KEEP;
 	}
 	wire_free(&def_row_grant, &g);

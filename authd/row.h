@@ -56,6 +56,7 @@ struct row_grant {
 	char *scope;
 	uint8_t salt[ID_LEN];
 	uint32_t n; /* number of the newest refresh token */
+	uint32_t before; /* that it was given for; any between were lost */
 	uint8_t seen; /* n was presented, or a token minted with it used */
 	int64_t seen_at;
 	int64_t rotated; /* when n was made */

@@ -229,6 +229,27 @@ async function oneToken(here) {
 	await gw.stop();
 }
 
+// A refresh token is stolen once. Who stole it gets the next one first and keeps
+// still until its owner has got one, too; then he shows what he has.
+async function thief(gw, show) {
+	const owner = await Client.signIn(gw);
+	const stolen = owner.tokens.refresh_token;
+	const seen = new Set();
+	const calls = async (t) =>
+	    await attempt(gw, t.access_token, false, seen) !== 401;
+	await sleep(1100);
+	const his = (await owner.refresh(stolen)).body;
+	await sleep(2100);
+	const r = await owner.refresh(stolen);
+	same(r.status, 200, 'what the owner gets');
+	ok(await calls(r.body), 'and uses');
+	await show(owner, his, calls);
+	await until('the end of it', async () => !await calls(r.body), 2000);
+	ok(!await calls(his), 'his access token');
+	for (const t of [stolen, his.refresh_token, r.body.refresh_token])
+		same((await owner.refresh(t)).status, 400, 'refresh');
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -263,6 +284,13 @@ run('revoke', async () => {
 		() => oneToken(here));
 	await test('MBT-5 20,000 tries in all', async () =>
 	    ok(total.n >= 20_000, `${total.n}`));
+	const quick = await Gateway.start({ config:
+	    { auth: { refresh_grace: '1s' } } });
+	await test('a patient thief is known by his refresh token', () =>
+	    thief(quick, async (c, his) => c.refresh(his.refresh_token)));
+	await test('a patient thief is known by his access token', () =>
+	    thief(quick, async (c, his, calls) => calls(his)));
+	await quick.stop();
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

@@ -102,22 +102,108 @@ once_per_grace(void)
 	CHECK(present(2) == 3);
 }
 
-/* RT-2: a lost reply: n-1 gives n again, hours later too, until n is seen. */
+/* RT-2: a lost reply: n-1 gives n again. Later it gives another, so that n is
+ * worth nothing to whoever else has got it; but it always gives one. */
 static void
 lost_reply(void)
 {
 	family("mcp");
 	fix_pass(3600);
 	CHECK(present(1) == 2);
+	fix_pass(59);
 	CHECK(present(1) == 2);
 	fix_pass(5 * 3600);
+	CHECK(present(1) == 3);
+	CHECK(minted() == 3);
+	CHECK(present(1) == 3);
+	fix_pass(60);
+	CHECK(present(1) == 4);
+	fix_pass(5 * 3600);
+	CHECK(present(1) == 5);
+	/* What has got there is as ever. */
+	fix_pass(3600);
+	CHECK(present(5) == 6);
+	CHECK(present(5) == 6);
+	fix_pass(60);
+	CHECK(present(6) == 7);
+	/* 5 is a grandparent now. */
+	CHECK(present(5) == 0);
+	CHECK(present(7) == 0); /* the family is gone */
+}
+
+/* A thief who presents what he has stolen and then keeps still. */
+static void
+patient_thief(void)
+{
+	/* He has 2, the owner 3, by the same 1. */
+	family("mcp");
+	fix_pass(60);
 	CHECK(present(1) == 2);
-	CHECK(minted() == 2);
-	/* n is presented: n-1 lives for the grace from then on. It rotates at
-	 * once, so 1 is a grandparent now. */
-	CHECK(present(2) == 3);
-	CHECK(present(1) == 0);
-	CHECK(present(3) == 0); /* the family is gone */
+	fix_pass(60);
+	CHECK(present(1) == 3);
+	CHECK(present(2) == 0);
+	CHECK(fix_changed && fix_need > 0);
+	CHECK(present(3) == 0);
+	/* The same when the owner has shown that he has 3. */
+	family("mcp");
+	fix_pass(60);
+	CHECK(present(1) == 2);
+	fix_pass(60);
+	CHECK(present(1) == 3);
+	CHECK(used(3) == J_KEEP && fix_need == 0);
+	CHECK(present(2) == 0);
+	CHECK(present(3) == 0);
+	/* And when he uses only the access token that came with it. */
+	family("mcp");
+	fix_pass(60);
+	CHECK(present(1) == 2);
+	fix_pass(60);
+	CHECK(present(1) == 3);
+	CHECK(used(1) == J_DROP && used(4) == J_DROP);
+	CHECK(used(2) == J_KEEP);
+	CHECK(fix_changed && fix_need > 0);
+	CHECK(present(3) == 0 && present(1) == 0);
+	/* He has 3 after the owner got 2, who then comes. */
+	family("mcp");
+	fix_pass(60);
+	CHECK(present(1) == 2);
+	fix_pass(60);
+	CHECK(present(1) == 3);
+	fix_pass(3600);
+	CHECK(present(3) == 4);
+	CHECK(present(2) == 0);
+	CHECK(present(4) == 0);
+	/* In their graces all of this is one client that asks twice. */
+	family("mcp");
+	fix_pass(60);
+	CHECK(present(1) == 2);
+	CHECK(present(1) == 2);
+	CHECK(used(2) == J_KEEP);
+	CHECK(present(1) == 2);
+	CHECK(present(2) == 2);
+}
+
+/* A grant stored before there were such. */
+static void
+old_row(void)
+{
+	uint8_t *val;
+	size_t len;
+
+	family("mcp");
+	fix_pass(60);
+	CHECK(present(1) == 2);
+	if (turn_begin() != 0 || req_begin() != 0)
+		exit(1);
+	CHECK(store_get(T_GRANT, gid, ID_LEN, &val, &len) == 1);
+	CHECK(val[0] == 2);
+	val[0] = 1;
+	CHECK(store_put(T_GRANT, gid, ID_LEN, val, len - 4) == 0);
+	free(val);
+	CHECK(req_end(1) == 0 && turn_commit() == 0);
+	CHECK(present(1) == 2);
+	fix_pass(60);
+	CHECK(present(1) == 3);
 }
 
 /* Within the grace of the rotation n stays n, and n-1 is good for the grace
@@ -148,7 +234,6 @@ grace_after_used(void)
 	CHECK(used(1) == J_DROP); /* an older number says nothing */
 	CHECK(used(3) == J_DROP);
 	fix_pass(7200);
-	CHECK(present(1) == 2);
 	CHECK(used(2) == J_KEEP);
 	CHECK(used(2) == J_DROP); /* only the first use counts */
 	fix_pass(59);
@@ -246,9 +331,9 @@ rt_5(void)
 	}
 	/* n-1 renews as well. */
 	fix_pass(29 * 86400);
-	CHECK(present(4) == 5);
+	CHECK(present(4) == 6);
 	fix_pass(29 * 86400);
-	CHECK(present(5) == 6);
+	CHECK(present(6) == 7);
 
 	fix_slice.conf.refresh_max_age = 3 * 86400;
 	family("mcp");
@@ -267,12 +352,12 @@ no_grace(void)
 	fix_slice.conf.refresh_grace = 0;
 	family("mcp");
 	CHECK(present(1) == 2);
-	CHECK(present(1) == 2);
-	CHECK(present(2) == 3);
-	CHECK(present(2) == 3);
-	CHECK(used(3) == J_KEEP);
-	CHECK(present(2) == 0);
+	CHECK(present(1) == 3);
+	CHECK(present(3) == 4);
+	CHECK(present(3) == 5);
+	CHECK(used(5) == J_KEEP);
 	CHECK(present(3) == 0);
+	CHECK(present(5) == 0);
 	fix_slice.conf.refresh_grace = 60;
 }
 
@@ -371,6 +456,8 @@ main(void)
 	other = fix_client(FIX_CALLBACK, "none", NULL);
 	once_per_grace();
 	lost_reply();
+	patient_thief();
+	old_row();
 	grace_after_presented();
 	grace_after_used();
 	grandparent();
