@@ -393,6 +393,8 @@ void workers_open(void);
 /* Tells all that count. */
 void workers_push(const struct a_revoked *);
 void workers_sealkeys(void);
+/* What time it is, when there is something new to it. */
+void workers_clock(void);
 /* Do all living workers know revocation n? */
 int workers_know(uint64_t n);
 /* Complains to master about those that are silent for long since a push. */

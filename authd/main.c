@@ -194,6 +194,7 @@ tick(void)
 
 	txn_age();
 	turn_flush();
+	workers_clock();
 	turn_work(work_tick, &changed);
 	turn_flush();
 	if (changed)

@@ -19,6 +19,7 @@
 #define SNAPSHOT_MS 5
 #define SILENT_MS   1000
 #define JOIN_MS     5000 /* a start takes longer than an answer */
+#define CLOCK_S     10
 #define GATHER_MS   250 /* for master to tell of all that live */
 
 enum wstate { W_WIRED, W_SNAPSHOT, W_JOINING, W_JOINED, W_GONE };
@@ -162,6 +163,7 @@ static void
 on_join(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	struct worker *w = peer_ctx(p);
+	struct a_clock now = {clock_settled()};
 	struct a_signkey key;
 	size_t i;
 
@@ -170,6 +172,7 @@ on_join(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)fd;
 	peer_setstate(p, PEER_S1);
 	w->since = mono_msec();
+	tell(w, A_CLOCK, &def_a_clock, &now);
 	for (i = 0; i < keys_count(); i++) {
 		keys_get(i, &key);
 		tell(w, A_SIGNKEY, &def_a_signkey, &key);
@@ -405,6 +408,24 @@ workers_push(const struct a_revoked *r)
 		w->sent = r->n;
 		tell(w, A_REVOKED, &def_a_revoked, r);
 	}
+}
+
+/* Once in a while; but at once when time stands still, because the wall clock
+ * went back: then all stop at the same. */
+void
+workers_clock(void)
+{
+	struct a_clock c = {clock_settled()};
+	static int64_t told, last;
+	struct worker *w;
+
+	if (c.now - told >= CLOCK_S || (c.now == last && c.now != told)) {
+		told = c.now;
+		LIST_FOREACH (w, &workers, entry)
+			if (w->state >= W_SNAPSHOT && w->state <= W_JOINED)
+				tell(w, A_CLOCK, &def_a_clock, &c);
+	}
+	last = c.now;
 }
 
 static int

@@ -137,6 +137,13 @@ static const struct wire_field f_a_signkey[] = {
 #undef S
 DEF(a_signkey);
 
+#define S a_clock
+static const struct wire_field f_a_clock[] = {
+    {I64(now)},
+};
+#undef S
+DEF(a_clock);
+
 #define S a_sealkey
 static const struct wire_field f_a_sealkey[] = {
     {U32(kid)},
@@ -570,6 +577,7 @@ const struct msgdef *const proto_defs[] = {
     &def_a_sealkey,
     &def_a_revoked,
     &def_a_ack,
+    &def_a_clock,
     &def_a_register,
     &def_a_registered,
     &def_a_authorize,

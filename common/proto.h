@@ -78,6 +78,7 @@ enum imsg_type {
 	M_IDLE, /* - : a draining worker has nothing left and exits */
 	/* worker <-> authd */
 	A_JOIN, /* - : worker asks; below follow in this order */
+	A_CLOCK, /* struct a_clock: also later, while time goes on */
 	A_SIGNKEY, /* struct a_signkey: a key to verify with */
 	A_SEALKEY, /* struct a_sealkey: a key to seal session ids with */
 	A_REVOKED, /* struct a_revoked: outside a join answered by A_ACK */
@@ -236,6 +237,11 @@ struct m_exited {
 
 #define ID_LEN 16 /* grant ids, token ids, session nonces */
 
+/* The time that authd has seen and never goes back behind. What ended by then is
+ * over for good, whatever the wall clock says later. */
+struct a_clock {
+	int64_t now;
+};
 struct a_signkey {
 	char *kid; /* RFC 7638 thumbprint */
 	uint8_t x[32], y[32]; /* P-256 */
@@ -589,16 +595,16 @@ struct ctl_end {
 extern const struct msgdef def_m_start, def_m_channel, def_m_gen,
     def_m_prepared, def_m_listener, def_m_drain, def_m_reaped, def_m_loglevel,
     def_m_badpeer, def_kv, def_conf_backend, def_conf_endpoint, def_conf_web,
-    def_conf_keeper, def_conf_auth, def_conf_tls, def_a_signkey, def_a_sealkey,
-    def_a_revoked, def_a_ack, def_a_register, def_a_registered, def_a_authorize,
-    def_a_form, def_a_page, def_a_token, def_a_tokens, def_a_revoke, def_a_done,
-    def_a_used, def_p_check, def_p_result, def_k_catalog, def_k_class,
-    def_k_addr, def_k_addrs, def_r_resolve, def_k_lease, def_k_session,
-    def_k_claim, def_k_soft, def_k_resume, def_k_end, def_k_trouble,
-    def_k_count, def_k_relay, def_m_spawn, def_m_child, def_m_child_kill,
-    def_m_exited, def_m_exec, def_conf_stdio, def_n_open, def_n_opened,
-    def_n_send, def_n_message, def_n_done, def_ctl_req, def_ctl_row,
-    def_ctl_end;
+    def_conf_keeper, def_conf_auth, def_conf_tls, def_a_clock, def_a_signkey,
+    def_a_sealkey, def_a_revoked, def_a_ack, def_a_register, def_a_registered,
+    def_a_authorize, def_a_form, def_a_page, def_a_token, def_a_tokens,
+    def_a_revoke, def_a_done, def_a_used, def_p_check, def_p_result,
+    def_k_catalog, def_k_class, def_k_addr, def_k_addrs, def_r_resolve,
+    def_k_lease, def_k_session, def_k_claim, def_k_soft, def_k_resume,
+    def_k_end, def_k_trouble, def_k_count, def_k_relay, def_m_spawn,
+    def_m_child, def_m_child_kill, def_m_exited, def_m_exec, def_conf_stdio,
+    def_n_open, def_n_opened, def_n_send, def_n_message, def_n_done,
+    def_ctl_req, def_ctl_row, def_ctl_end;
 
 /* Every description, NULL at the end: for the fuzzer and the tests. */
 extern const struct msgdef *const proto_defs[];

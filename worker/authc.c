@@ -22,6 +22,7 @@
 #include "worker.h"
 
 #define CALL_TIME    20000 /* ms */
+#define PURGE        600 /* s, of authd's time */
 #define MAX_KEYS     16
 #define MAX_SEALKEYS 64
 
@@ -35,6 +36,7 @@ struct authd_call {
 };
 
 static void authd_gone(struct peer *);
+static void on_clock(struct peer *, uint32_t, void *, int);
 static void on_signkey(struct peer *, uint32_t, void *, int);
 static void on_sealkey(struct peer *, uint32_t, void *, int);
 static void on_revoked(struct peer *, uint32_t, void *, int);
@@ -51,6 +53,7 @@ static void jwks_render(void);
 #define JOINED  PEER_S1
 
 static const struct peer_rule rules[] = {
+    {A_CLOCK, &def_a_clock, PEER_ANY, 0, on_clock},
     {A_SIGNKEY, &def_a_signkey, PEER_ANY, 0, on_signkey},
     {A_SEALKEY, &def_a_sealkey, PEER_ANY, 0, on_sealkey},
     {A_REVOKED, &def_a_revoked, PEER_ANY, 0, on_revoked},
@@ -68,6 +71,7 @@ static struct peer *authd;
 static int joined; /* on this channel */
 static int ever_joined;
 static uint32_t next_id;
+static int64_t mark; /* highest time that authd has told */
 static struct {
 	struct jwt_key *key;
 	struct a_signkey pub;
@@ -105,6 +109,33 @@ authd_gone(struct peer *p)
 		c->cb(c->arg, NULL);
 		free(c);
 	}
+}
+
+/* A revocation is dropped only when what it covers has ended by authd's time,
+ * behind which authc_now never goes back. */
+static void
+on_clock(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	const struct a_clock *c = msg;
+	static int64_t purged;
+
+	(void)p;
+	(void)id;
+	(void)fd;
+	if (c->now > mark)
+		mark = c->now;
+	if (mark - purged >= PURGE) {
+		purged = mark;
+		revoked_purge(mark);
+	}
+}
+
+int64_t
+authc_now(void)
+{
+	int64_t wall = time(NULL);
+
+	return wall > mark ? wall : mark;
 }
 
 static void
@@ -296,17 +327,11 @@ authc_tick(void)
 {
 	struct authd_call *c;
 	uint64_t now = mono_msec();
-	static int64_t purged;
-	int64_t wall = time(NULL);
 
 	while ((c = TAILQ_FIRST(&calls)) != NULL && c->deadline <= now) {
 		TAILQ_REMOVE(&calls, c, entry);
 		c->cb(c->arg, NULL);
 		free(c);
-	}
-	if (wall - purged > 600) {
-		purged = wall;
-		revoked_purge(wall);
 	}
 }
 

@@ -30,6 +30,9 @@ void authd_tell(uint32_t type, const struct msgdef *, const void *msg);
 int authc_ready(void);
 /* authd lives and this worker counts with it. */
 int authc_up(void);
+/* The time that expiry is judged by: the wall clock, but never less than what
+ * authd has seen, so that no token and no session comes back to life. */
+int64_t authc_now(void);
 /* The verification key of this id, or NULL. */
 struct jwt_key *authc_key(const char *kid);
 /* The key to seal with, or one to open with; NULL if there is none. */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "authc.h"
 #include "bearer.h"
@@ -167,7 +166,7 @@ bearer_check(
 	if ((e = bearer_find(digest)) == NULL &&
 	    (e = bearer_verify(&token, digest)) == NULL)
 		return BEARER_INVALID;
-	if (time(NULL) >= e->proof.exp) {
+	if (authc_now() >= e->proof.exp) {
 		entry_clear(e);
 		return BEARER_INVALID;
 	}

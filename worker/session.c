@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "authc.h"
 #include "compat.h"
@@ -53,7 +52,7 @@ session_seal(struct session *s)
 	if (key == NULL)
 		return NULL;
 	arc4random_buf(s->nonce, sizeof(s->nonce));
-	s->created = time(NULL);
+	s->created = authc_now();
 	if ((p = wire_encode(&def_session, s, &len)) == NULL)
 		return NULL;
 	id = seal(key, SEAL_SESSION, p, len);
@@ -122,7 +121,7 @@ session_open(
     const char *id, size_t len, const struct proof *p, const struct endpoint *e)
 {
 	struct opened *o = session_cached(id, len);
-	int64_t now = time(NULL);
+	int64_t now = authc_now();
 
 	if (o == NULL)
 		return NULL;

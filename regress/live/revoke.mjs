@@ -4,6 +4,7 @@ import http from 'node:http';
 import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { Client } from './lib/oauth.mjs';
+import { Clock } from './lib/clock.mjs';
 import { request } from './lib/mcp.mjs';
 import { Pins } from './lib/pin.mjs';
 import { Peer } from './lib/sse.mjs';
@@ -250,6 +251,38 @@ async function thief(gw, show) {
 		same((await owner.refresh(t)).status, 400, 'refresh');
 }
 
+// The wall clock of these is ahead for some seconds, and is put right again.
+async function wrongClock(programs, ahead) {
+	const clock = new Clock(programs);
+	const gw = await Gateway.make();
+	await gw.start({ args: ['-L', clock.dir] });
+	const c = await Client.signIn(gw), kept = await Client.signIn(gw);
+	// What both workers say of these tokens.
+	const says = async (...all) => {
+		const seen = new Set(), said = all.map(() => new Set());
+		for (let i = 0; i < 200 && (i < 12 || seen.size < 2); i++)
+			for (const [n, t] of all.entries())
+				said[n].add(await attempt(gw,
+				    t.tokens.access_token, false, seen) !== 401);
+		same(seen.size, 2, 'workers seen');
+		return said.map((s) => [...s].join());
+	};
+	same(await says(c, kept), ['true', 'true'], 'before');
+	same(await c.revoke(c.tokens.refresh_token), 200, 'revoke');
+	same(await says(c, kept), ['false', 'true'], 'revoked');
+	clock.ahead(0, ahead);
+	await sleep(3000);
+	same(await says(c, kept), ['false', 'false'], 'out of their time');
+	clock.ahead(0, 0);
+	await sleep(1500);
+	const [revoked, other] = await says(c, kept);
+	same(revoked, 'false', 'a revoked token after that');
+	const next = await Client.signIn(gw);
+	same(await says(next), ['true'], 'a new one');
+	await gw.stop();
+	return other;
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -291,6 +324,12 @@ run('revoke', async () => {
 	await test('a patient thief is known by his access token', () =>
 	    thief(quick, async (c, his, calls) => calls(his)));
 	await quick.stop();
+	await test('MBT-5 the clock of the workers is ahead for a while', async () =>
+		// Those that authd has never seen expired are still good.
+		same(await wrongClock(['worker'], 7200), 'true', 'another'));
+	await test('MBT-5 the clock is ahead for a while', async () =>
+		same(await wrongClock(['worker', 'authd'], 7200), 'false',
+		    'another'));
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

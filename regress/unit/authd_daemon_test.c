@@ -156,6 +156,7 @@ w_gone(struct peer *p)
 }
 
 static const struct peer_rule worker_rules[] = {
+    {A_CLOCK, &def_a_clock, PEER_ANY, 0, w_ignore},
     {A_SIGNKEY, &def_a_signkey, PEER_ANY, 0, w_signkey},
     {A_SEALKEY, &def_a_sealkey, PEER_ANY, 0, w_ignore},
     {A_REVOKED, &def_a_revoked, PEER_ANY, 0, w_revoked},
@@ -166,7 +167,7 @@ static const struct peer_rule worker_rules[] = {
     {A_DONE, &def_a_done, PEER_ANY, 0, w_done},
 };
 static const struct peer_class worker_class = {
-    .name = "authd", .rules = worker_rules, .nrules = 8, .gone = w_gone};
+    .name = "authd", .rules = worker_rules, .nrules = 9, .gone = w_gone};
 
 /* ---- playing master ---- */
 

@@ -11,8 +11,9 @@
 struct fake {
 	struct peer *peer;
 	int auto_join, auto_ack;
-	int signkeys, sealkeys, current, ends, revoked, answers, gone;
+	int clocks, signkeys, sealkeys, current, ends, revoked, answers, gone;
 	uint64_t last;
+	int64_t now;
 	int ordered;
 	uint16_t status;
 };
@@ -26,6 +27,17 @@ struct peer *
 master_peer(void)
 {
 	return to_master;
+}
+
+static void
+f_clock(struct peer *p, uint32_t id, void *msg, int fd)
+{
+	struct fake *f = peer_ctx(p);
+
+	(void)id, (void)fd;
+	f->clocks++;
+	f->now = ((struct a_clock *)msg)->now;
+	f->ordered &= f->clocks > 1 || f->signkeys == 0;
 }
 
 static void
@@ -104,6 +116,7 @@ m_bad(struct peer *p, uint32_t id, void *msg, int fd)
 }
 
 static const struct peer_rule worker_rules[] = {
+    {A_CLOCK, &def_a_clock, PEER_ANY, 0, f_clock},
     {A_SIGNKEY, &def_a_signkey, PEER_ANY, 0, f_signkey},
     {A_SEALKEY, &def_a_sealkey, PEER_ANY, 0, f_sealkey},
     {A_REVOKED, &def_a_revoked, PEER_ANY, 0, f_revoked},
@@ -111,7 +124,7 @@ static const struct peer_rule worker_rules[] = {
     {A_DONE, &def_a_done, PEER_ANY, 0, f_done},
 };
 static const struct peer_class worker_class = {
-    .name = "authd", .rules = worker_rules, .nrules = 5, .gone = f_gone};
+    .name = "authd", .rules = worker_rules, .nrules = 6, .gone = f_gone};
 static const struct peer_rule master_rules[] = {
     {M_BADPEER, &def_m_badpeer, PEER_ANY, 0, m_bad},
 };
@@ -185,6 +198,7 @@ before_commit(void)
 	struct fake *f = wire(0, 1, 1);
 
 	after(20, f->ends == 1 && f->ordered);
+	CHECK(f->clocks == 1 && f->now == clock_settled());
 	CHECK(f->signkeys == 1 && f->sealkeys == 1 && f->current == 1);
 	end_session(f, 1);
 	after(20, f->answers == 1 && f->status == 503);
@@ -226,6 +240,40 @@ all_must_know(void)
 	end_session(a, 3);
 	after(20, a->answers == 3 && c->revoked == 3);
 	CHECK(accused == 0);
+}
+
+/* What workers are told of the time: only forward, and to the second where it
+ * stops. */
+static void
+times(void)
+{
+	struct fake *a = &fakes[0], *b = &fakes[1];
+	int64_t start = clock_settled();
+	int i;
+
+	workers_clock();
+	after(10, a->now == start && b->now == start);
+	for (i = 0; i < 9; i++) {
+		fix_pass(1);
+		workers_clock();
+	}
+	after(10, a->now == start);
+	fix_pass(1);
+	workers_clock();
+	after(10, a->now == start + 10 && b->now == start + 10);
+	fix_pass(5);
+	workers_clock();
+	fix_wall -= 3600;
+	workers_clock();
+	after(10, a->now == start + 15);
+	a->clocks = 0;
+	workers_clock();
+	fix_wall += 3600;
+	/* A leap that is too large to be believed is not told. */
+	fix_wall += 2 * 86400;
+	workers_clock();
+	after(10, a->clocks == 0 && b->now == start + 15);
+	fix_wall -= 2 * 86400;
 }
 
 static void
@@ -382,6 +430,7 @@ main(void)
 
 	before_commit();
 	all_must_know();
+	times();
 	silent();
 	hostile();
 	large();

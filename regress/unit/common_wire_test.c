@@ -325,7 +325,7 @@ main(void)
 		test_round(proto_defs[i], 1);
 		test_over(proto_defs[i]);
 	}
-	CHECK(n == 60);
+	CHECK(n == 61);
 	test_special();
 	TEST_END();
 }
