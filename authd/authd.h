@@ -54,6 +54,8 @@ typedef enum verdict (*judge_fn)(struct slice *, const void *msg, void *answer);
 
 /* ---- clock.c ---- */
 
+/* What lies further ahead was made while the clock was wrong. */
+#define CLOCK_SKEW 300
 /* For tests: where seconds since the epoch and steady seconds come from. */
 void clock_source(int64_t (*wall)(void), uint64_t (*mono)(void));
 /* The time that expiry is judged by: never goes back, not even over a restart
@@ -61,6 +63,9 @@ void clock_source(int64_t (*wall)(void), uint64_t (*mono)(void));
 int64_t clock_now(void);
 /* The time up to which rows may be deleted: does not follow a jump. */
 int64_t clock_settled(void);
+/* Has a time ahead of what was believed been taken back? Once each; true at the
+ * start, when nobody knows. */
+int clock_corrected(void);
 uint64_t clock_mono(void);
 /* In a request: reads the stored mark. -1 on failure. */
 int clock_load(void);
@@ -318,6 +323,9 @@ int64_t code_expire(const uint8_t digest[DIGEST_SIZE]);
 
 int grant_create(const uint8_t gid[ID_LEN], struct row_grant *);
 int grant_get(const uint8_t gid[ID_LEN], struct row_grant *);
+/* In a request: those of a time that is still to come count from now. -1 on
+ * failure. */
+int grants_settle(void);
 /* Idle and absolute life judged now. */
 int grant_alive(const struct slice *, const struct row_grant *);
 /* Sets expires and writes. */

@@ -2,8 +2,9 @@
  * The time by which expiry is judged: the wall clock, but never less than the
  * highest time stored. A jump forward of more than a day does not move that
  * mark, so that a wrong clock can neither delete what is still good nor outlive
- * its correction. The mark follows again when the wall clock has kept step
- * with the steady clock for a day.
+ * its correction; grants made meanwhile count from the correction on. The mark
+ * follows again when the wall clock has kept step with the steady clock for a
+ * day.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@ static uint64_t (*mono_fn)(void) = mono_sec;
 static int64_t mark; /* highest time believed */
 static int64_t saved; /* of it in the store */
 static int ahead; /* the wall clock is more than a day past mark */
+static int corrected = 1; /* it was, and is not any more */
 static int64_t ahead_wall;
 static uint64_t ahead_mono;
 static int behind_said;
@@ -68,6 +70,7 @@ step_ahead(int64_t wall)
 	}
 	off = (wall - ahead_wall) - (int64_t)(mono - ahead_mono);
 	if (off > STEP_SLACK || off < -STEP_SLACK) {
+		corrected |= off < 0;
 		ahead_wall = wall;
 		ahead_mono = mono;
 	} else if (mono - ahead_mono >= DAY) {
@@ -91,11 +94,13 @@ clock_now(void)
 				  "known; expiry is judged by the later",
 			    mark - wall);
 		}
+		corrected |= ahead;
 		ahead = 0;
 		return mark;
 	}
 	behind_said = 0;
 	if (wall - mark <= DAY) {
+		corrected |= ahead;
 		ahead = 0;
 		mark = wall;
 	} else {
@@ -109,6 +114,17 @@ clock_settled(void)
 {
 	(void)clock_now();
 	return mark;
+}
+
+int
+clock_corrected(void)
+{
+	int was;
+
+	(void)clock_now();
+	was = corrected;
+	corrected = 0;
+	return was;
 }
 
 int

@@ -118,6 +118,7 @@ redeem(const struct token_ctx *ctx, const uint8_t digest[DIGEST_SIZE],
     struct row_code *row, struct a_tokens *ans)
 {
 	const struct a_token *req = ctx->req;
+	int64_t now = clock_now();
 	char *resource;
 	int same;
 
@@ -126,7 +127,8 @@ redeem(const struct token_ctx *ctx, const uint8_t digest[DIGEST_SIZE],
 		    ans, 400, "invalid_grant", "the code is not this client's");
 	if (row->state != CODE_FRESH)
 		return replayed(ctx, row, ans);
-	if (clock_now() >= row->expires)
+	/* Or made while the clock was ahead. */
+	if (now >= row->expires || row->expires > now + CODE_TTL + CLOCK_SKEW)
 		return token_error(
 		    ans, 400, "invalid_grant", "the code has expired");
 	/* OAuth 2.1 has no redirect_uri here any more; one that comes must

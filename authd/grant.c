@@ -37,10 +37,87 @@ grant_create(const uint8_t gid[ID_LEN], struct row_grant *g)
 	    T_INDEX, key, index_key(key, g->client_id, gid), "", 0);
 }
 
+/* Of a time that is still to come: the clock was ahead then. */
+static int
+settle(int64_t *when, int64_t now)
+{
+	if (*when <= now + CLOCK_SKEW)
+		return 0;
+	*when = now;
+	return 1;
+}
+
+static int
+settle_grant(struct row_grant *g)
+{
+	int64_t now = clock_now();
+
+	return settle(&g->created, now) | settle(&g->renewed, now) |
+	       settle(&g->rotated, now) | settle(&g->seen_at, now);
+}
+
 int
 grant_get(const uint8_t gid[ID_LEN], struct row_grant *g)
 {
-	return row_get(T_GRANT, gid, ID_LEN, &def_row_grant, g);
+	int r = row_get(T_GRANT, gid, ID_LEN, &def_row_grant, g);
+
+	if (r == 1)
+		(void)settle_grant(g);
+	return r;
+}
+
+struct early {
+	uint8_t (*gid)[ID_LEN];
+	size_t n;
+	int bad;
+};
+
+static int
+collect_early(void *arg, const uint8_t *key, size_t keylen, const uint8_t *val,
+    size_t vallen)
+{
+	struct early *e = arg;
+	struct row_grant g;
+
+	memset(&g, 0, sizeof(g));
+	if (keylen != ID_LEN ||
+	    row_decode(&def_row_grant, &g, val, vallen) == -1) {
+		e->bad = 1;
+		return 1;
+	}
+	if (settle_grant(&g)) {
+		e->gid = xrealloc(e->gid, (e->n + 1) * ID_LEN);
+		memcpy(e->gid[e->n++], key, ID_LEN);
+	}
+	wire_free(&def_row_grant, &g);
+	return 0;
+}
+
+int
+grants_settle(void)
+{
+	struct early e = {NULL, 0, 0};
+	struct row_grant g;
+	size_t i;
+	int r;
+
+	r = store_iterate(T_GRANT, "", 0, collect_early, &e);
+	if (e.bad)
+		r = -1;
+	for (i = 0; r == 0 && i < e.n; i++) {
+		if (grant_get(e.gid[i], &g) != 1) {
+			r = -1;
+			break;
+		}
+		r = row_put(T_GRANT, e.gid[i], ID_LEN, &def_row_grant, &g);
+		wire_free(&def_row_grant, &g);
+	}
+	if (r == 0 && e.n > 0)
+		log_info("clock: %zu grants are of a time still to come and "
+			 "count from now",
+		    e.n);
+	free(e.gid);
+	return r;
 }
 
 int

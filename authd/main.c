@@ -181,6 +181,8 @@ work_tick(void *arg)
 
 	if (sl == NULL)
 		return -1;
+	if (clock_corrected() && grants_settle() == -1)
+		return -1;
 	if (expire_run(sl, EXPIRE_MAX) == -1 || clock_save(CLOCK_IDLE) == -1 ||
 	    sealkey_turn(sl->conf.session_ttl, changed) == -1)
 		return -1;

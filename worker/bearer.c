@@ -117,6 +117,7 @@ bearer_verify(const struct span *token, const uint8_t *digest)
 	memcpy(e[i].digest, digest, DIGEST_LEN);
 	memcpy(e[i].proof.gid, jc.gid, ID_LEN);
 	memcpy(e[i].proof.jti, jc.jti, ID_LEN);
+	e[i].proof.iat = jc.iat;
 	e[i].proof.exp = jc.exp;
 	e[i].proof.n = jc.n;
 	e[i].full = 1;
@@ -156,6 +157,7 @@ bearer_check(
 	uint8_t digest[DIGEST_LEN];
 	struct span token;
 	struct entry *e;
+	int64_t now;
 	int r;
 
 	if ((r = bearer_token(rq, &token)) <= 0)
@@ -166,7 +168,8 @@ bearer_check(
 	if ((e = bearer_find(digest)) == NULL &&
 	    (e = bearer_verify(&token, digest)) == NULL)
 		return BEARER_INVALID;
-	if (authc_now() >= e->proof.exp) {
+	now = authc_now();
+	if (now >= e->proof.exp || e->proof.iat > now + AUTHC_SKEW) {
 		entry_clear(e);
 		return BEARER_INVALID;
 	}

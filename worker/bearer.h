@@ -16,7 +16,7 @@ struct proof {
 	char *scope;
 	uint8_t gid[ID_LEN];
 	uint8_t jti[ID_LEN];
-	int64_t exp;
+	int64_t iat, exp;
 	uint32_t n;
 	int used; /* authd has been told of the first use */
 };

@@ -283,6 +283,34 @@ async function wrongClock(programs, ahead) {
 	return other;
 }
 
+// Tokens made while the clock was a year ahead are good then, and not after.
+async function yearAhead() {
+	const clock = new Clock(['worker', 'authd']);
+	const gw = await Gateway.make();
+	await gw.start({ args: ['-L', clock.dir] });
+	const seen = new Set();
+	const says = async (t) => {
+		const said = new Set();
+		for (let i = 0; i < 16; i++)
+			said.add(await attempt(gw, t, false, seen) !== 401);
+		return [...said].join();
+	};
+	clock.ahead(0, 365 * 86_400);
+	await sleep(1100);
+	const c = await Client.signIn(gw);
+	const { access_token, refresh_token } = c.tokens;
+	same(await says(access_token), 'true', 'while it is ahead');
+	clock.ahead(0, 0);
+	await sleep(1500);
+	same(await says(access_token), 'false', 'after that');
+	const r = await c.refresh(refresh_token);
+	same(r.status, 200, 'refresh');
+	same(await says(r.body.access_token), 'true', 'another');
+	same(seen.size, 2, 'workers seen');
+	ok(/clock: 1 grants are of a time still to come/.test(gw.output), 'log');
+	await gw.stop();
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -330,6 +358,7 @@ run('revoke', async () => {
 	await test('MBT-5 the clock is ahead for a while', async () =>
 		same(await wrongClock(['worker', 'authd'], 7200), 'false',
 		    'another'));
+	await test('MBT-5 tokens of a time when the clock was ahead', yearAhead);
 	console.log(`# revocation: ${total.n} tries, 0 accepted`);
 	await test('nothing is left after SIGTERM', () => gw.stop());
 });

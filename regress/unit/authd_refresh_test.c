@@ -403,6 +403,61 @@ clock_back(void)
 	fix_wall += 10 * 86400;
 }
 
+/* What was made while the clock was a year ahead outlives its correction by no
+ * more than all else. */
+static void
+clock_ahead(void)
+{
+	const int64_t year = 365 * 86400;
+	char *code, *kept;
+
+	(void)clock_corrected();
+	fix_wall += year;
+	family("mcp");
+	kept = fix_code(client, "mcp");
+	fix_pass(3600);
+	CHECK(present(1) == 2);
+	CHECK(!clock_corrected());
+	fix_wall -= year;
+	CHECK(clock_corrected());
+	CHECK(!clock_corrected());
+	FREE_TOKENS(&ans);
+	CHECK(fix_redeem(client, kept, &ans) == 400);
+	free(kept);
+	/* It rotates when it always does, from now on. */
+	CHECK(present(2) == 2);
+	fix_pass(60);
+	CHECK(present(2) == 3);
+	fix_pass(30 * 86400);
+	CHECK(present(3) == 0);
+
+	/* Not used at all: as when authd looks for such. */
+	fix_wall += year;
+	family("mcp");
+	(void)clock_now();
+	fix_wall -= year;
+	CHECK(clock_corrected());
+	if (turn_begin() != 0 || req_begin() != 0)
+		exit(1);
+	CHECK(grants_settle() == 0);
+	CHECK(req_end(1) == 0 && turn_changed() && turn_commit() == 0);
+	fix_pass(30 * 86400 - 1);
+	CHECK(present(1) == 2);
+	fix_wall += year;
+	family("mcp");
+	code = fix_code(client, "mcp");
+	CHECK(code != NULL);
+	free(code);
+	fix_wall -= year;
+	CHECK(clock_corrected());
+	if (turn_begin() != 0 || req_begin() != 0)
+		exit(1);
+	CHECK(grants_settle() == 0);
+	CHECK(req_end(1) == 0 && turn_commit() == 0);
+	fix_pass(30 * 86400);
+	CHECK(present(1) == 0);
+}
+
 static void
 client_gone(void)
 {
@@ -467,6 +522,7 @@ main(void)
 	no_grace();
 	forging();
 	clock_back();
+	clock_ahead();
 	client_gone();
 	forgotten();
 	FREE_TOKENS(&ans);
