@@ -12,6 +12,8 @@
 #include "compat.h"
 #include "log.h"
 
+/* T_CONSENT: client id, 0, digest. One says what a user allowed, one that any
+ * user has let this client have anything there. */
 #define CONSENT_KEY (64 + 1 + DIGEST_SIZE)
 
 /* yescrypt, cost 7, of a password nobody knows: for unknown users where there
@@ -25,6 +27,7 @@ static enum verdict show(
 static size_t consent_key(uint8_t *, const struct txn *);
 static const char *judge_request(const struct a_authorize *, const char **);
 static int challenge_ok(const char *);
+static int may_return(const char *, const char *);
 static const char *pick_redirect(
     const struct row_client *, const struct a_authorize *);
 
@@ -111,6 +114,31 @@ judge_request(const struct a_authorize *req, const char **why)
 	return NULL;
 }
 
+static size_t
+site_key(uint8_t *key, const char *client, const char *uri)
+{
+	size_t len = strlen(client) + 1;
+	char site[512];
+
+	redirect_site(uri, site, sizeof(site));
+	memcpy(key, client, len);
+	secret_digest_str(key + len, "consent-site", site);
+	return len + DIGEST_SIZE;
+}
+
+/* May an error be taken back by itself before anybody has signed in? Anybody
+ * can register a client and send people a link, so only where a person has once
+ * let this client go, and to this device (RFC 9700 4.11.2). */
+static int
+may_return(const char *client, const char *uri)
+{
+	uint8_t key[CONSENT_KEY];
+
+	return redirect_on_device(uri) ||
+	       store_get(
+		   T_CONSENT, key, site_key(key, client, uri), NULL, NULL) == 1;
+}
+
 enum verdict
 authorize_start(
     struct slice *sl, const struct a_authorize *req, struct a_page *page)
@@ -145,6 +173,8 @@ authorize_start(
 	}
 	if (error != NULL) {
 		(void)page_refuse(page, uri, req->state, error, why);
+		if (!may_return(req->client_id, uri))
+			page->kind = PAGE_RETURN;
 		wire_free(&def_row_client, &row);
 		return J_DROP;
 	}
@@ -398,7 +428,7 @@ static enum verdict
 approve(struct txn *t, struct a_page *page)
 {
 	struct row_consent now = {.at = clock_now()};
-	uint8_t key[CONSENT_KEY];
+	uint8_t key[CONSENT_KEY], site[CONSENT_KEY];
 	struct row_client row;
 	int r;
 
@@ -411,6 +441,9 @@ approve(struct txn *t, struct a_page *page)
 	wire_free(&def_row_client, &row);
 	if ((page->code = code_issue(t)) == NULL ||
 	    row_put(T_CONSENT, key, consent_key(key, t), &def_row_consent,
+		&now) == -1 ||
+	    row_put(T_CONSENT, site,
+		site_key(site, t->client_id, t->redirect_uri), &def_row_consent,
 		&now) == -1)
 		return J_DROP;
 	log_info("AUTH %s lets client %s use %s", t->user, t->client_id,

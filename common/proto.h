@@ -324,6 +324,8 @@ enum page_kind {
 	PAGE_REDIRECT, /* to the client: a code, or an error */
 	PAGE_ERROR, /* shown, never redirected: see error */
 	PAGE_AGAIN, /* signed in: 303 to the transaction's own address */
+	PAGE_RETURN, /* an error, as PAGE_REDIRECT, but the person goes there, or
+			not: nobody has ever let this client do anything */
 };
 struct a_page {
 	uint8_t kind;
@@ -337,12 +339,12 @@ struct a_page {
 	int64_t approved; /* when this user last allowed it; 0 never */
 	char *user;
 	char *scope;
-	char *redirect_uri; /* also PAGE_REDIRECT */
+	char *redirect_uri; /* also PAGE_REDIRECT, PAGE_RETURN */
 	uint8_t device; /* loopback or private scheme: this device */
 	uint8_t no_password; /* PAGE_SIGNIN: none has been set yet */
 	char *notice; /* PAGE_SIGNIN: a NOTICE_* word; empty: none */
 	uint32_t retry_after;
-	/* PAGE_REDIRECT */
+	/* PAGE_REDIRECT, PAGE_RETURN */
 	char *code;
 	char *state;
 	char *error; /* also PAGE_ERROR: a word, see worker/oauth_page.c */

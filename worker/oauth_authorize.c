@@ -26,6 +26,7 @@ static void cookie_set(struct request *, const char *);
 static void answer(struct request *, void *);
 static void show(struct request *, const struct a_page *);
 static void redirect(struct request *, const struct a_page *);
+static void offer(struct request *, const struct a_page *);
 static void again(struct request *, const struct a_page *);
 static void leave(struct request *, int, const char *);
 static void fail(struct request *, int, const char *, const char *);
@@ -195,6 +196,9 @@ answer(struct request *rq, void *arg)
 	case PAGE_REDIRECT:
 		redirect(rq, p);
 		break;
+	case PAGE_RETURN:
+		offer(rq, p);
+		break;
 	case PAGE_AGAIN:
 		again(rq, p);
 		break;
@@ -234,6 +238,21 @@ redirect(struct request *rq, const struct a_page *p)
 		return;
 	}
 	leave(rq, rq->head.method == HTTP_POST ? 303 : 302, to);
+	freezero(to, strlen(to));
+}
+
+static void
+offer(struct request *rq, const struct a_page *p)
+{
+	char *to = target_location(p, worker.conf.issuer);
+	struct json_buf b = {0};
+
+	if (to == NULL) {
+		fail(rq, 400, PAGE_E_REDIRECT, "");
+		return;
+	}
+	page_return(&b, p, to);
+	page_reply(rq, 400, NULL, &b);
 	freezero(to, strlen(to));
 }
 

@@ -515,6 +515,31 @@ page_error(struct json_buf *b, const char *error, const char *description)
 	page_end(b);
 }
 
+/* What anybody can make this server say must lead nowhere by itself. */
+void
+page_return(struct json_buf *b, const struct a_page *p, const char *to)
+{
+	static const char title[] =
+	    "The app sent a request that cannot be used";
+	struct target t;
+
+	if (target_parse(&t, p->redirect_uri) == -1)
+		memset(&t, 0, sizeof(t));
+	page_begin(b, title, "");
+	page_put(b,
+	    "<h1>%s</h1>\n<p>Nothing was shared, and you have not been sent "
+	    "back to the app, because nobody has connected it here before. If "
+	    "somebody sent you a link to this page, close it.</p>\n"
+	    "<code class=\"copy\">%s: %s</code>\n"
+	    "<div class=\"to\">\n<p class=\"soft\">It says it is at</p>\n"
+	    "<p class=\"host\">%s</p>\n<p class=\"uri\">%s</p>\n</div>\n"
+	    "<div class=\"row\"><a class=\"button\" rel=\"noreferrer\" "
+	    "href=\"%s\">Go to %s</a></div>\n",
+	    title, p->error, p->description, t.host, p->redirect_uri, to,
+	    t.host);
+	page_end(b);
+}
+
 static void
 forget(struct json_buf *b)
 {

@@ -25,6 +25,8 @@ void page_signin(struct json_buf *, const struct a_page *);
 void page_consent(struct json_buf *, const struct a_page *);
 /* error: a PAGE_E_* word; description may be empty. */
 void page_error(struct json_buf *, const char *error, const char *description);
+/* A PAGE_RETURN; to: where its link leads. */
+void page_return(struct json_buf *, const struct a_page *, const char *to);
 /* For a browser that opened the MCP endpoint at this address. */
 void page_paste(struct json_buf *, const char *address);
 /* Start and end around a page's body. title is followed by the host. */

@@ -3,7 +3,7 @@ import { full, ok, run, same, sleep, test } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import {
 	Browser, Client, consent, form, isConsent, isSignin, parseForm,
-	random,
+	random, unescapeHtml,
 } from './lib/oauth.mjs';
 import { Mcp, request } from './lib/mcp.mjs';
 
@@ -154,6 +154,24 @@ async function redirects() {
 		same(p.get('state'), nasty, 'state');
 		ok(!r.headers.has('x-evil'), 'the header was split');
 		ok(/^[\x21-\x7e]+$/.test(r.location), r.location);
+	});
+	await test('RFC 9700 4.11.2 no open redirector', async () => {
+		const there = 'https://c.example/cb?x=1';
+		const c = await client(there), b = browser();
+		const wrong = { prompt: 'none', state: 'a"><b>' };
+		const r = await b.get(c.authorizeUrl(wrong));
+		isPage(r, 400, 'before anybody has connected it');
+		ok(r.text.includes('c.example') &&
+		    r.text.includes('login_required'), r.text);
+		const link = new URL(unescapeHtml(
+		    /<a [^>]*href="([^"]*)"/.exec(r.text)[1]));
+		const p = link.searchParams;
+		same([link.origin, p.get('x'), p.get('error'), p.get('state'),
+		    p.get('iss')], ['https://c.example', '1', 'login_required',
+		    'a"><b>', gw.base], 'its link');
+		await c.code(gw.password, {}, b);
+		refused(await browser().get(c.authorizeUrl({ prompt: 'none' })),
+		    'login_required', 'after that');
 	});
 	await test('RDR-7 303 after the password', async () => {
 		const c = await client();

@@ -58,13 +58,14 @@ wrong_fields(void)
 {
 	struct a_authorize r;
 
-#define WRONG(set, err)                                      \
-	fix_authorize_req(&r, client);                       \
-	set;                                                 \
-	(void)ask(&r);                                       \
-	CHECK(is_error(PAGE_REDIRECT, err));                 \
-	CHECK(strcmp(page.state, "st4te") == 0);             \
-	CHECK(strcmp(page.redirect_uri, FIX_CALLBACK) == 0); \
+#define WRONG(set, err)                                        \
+	fix_authorize_req(&r, native);                         \
+	r.redirect_uri = FIX_S("http://127.0.0.1:7/cb");       \
+	set;                                                   \
+	(void)ask(&r);                                         \
+	CHECK(is_error(PAGE_REDIRECT, err));                   \
+	CHECK(strcmp(page.state, "st4te") == 0);               \
+	CHECK(strcmp(page.redirect_uri, r.redirect_uri) == 0); \
 	CHECK(page.code == NULL)
 
 	WRONG(r.response_type = FIX_S("token"), "unsupported_response_type");
@@ -93,6 +94,62 @@ wrong_fields(void)
 	r.prompt = FIX_S("consent");
 	r.response_mode = FIX_S("query");
 	CHECK(ask(&r) == PAGE_SIGNIN);
+}
+
+/* RFC 9700 4.11.2: nobody is sent anywhere by a link that somebody made, but
+ * to a site where a person has let this client go. */
+static void
+no_open_redirector(void)
+{
+	static const char app[] = "cursor://cb",
+			  evil[] = "https://e.example/cb";
+	char *two, *code, *private = fix_client(app, "none", NULL);
+	struct a_register reg;
+	struct a_registered made;
+	struct a_authorize r;
+
+	fix_authorize_req(&r, client);
+	r.response_type = FIX_S("token");
+	(void)ask(&r);
+	CHECK(is_error(PAGE_RETURN, "unsupported_response_type"));
+	CHECK(strcmp(page.redirect_uri, FIX_CALLBACK) == 0);
+	CHECK(strcmp(page.state, "st4te") == 0 && page.code == NULL);
+	r.response_type = FIX_S("code");
+	r.prompt = FIX_S("none");
+	(void)ask(&r);
+	CHECK(is_error(PAGE_RETURN, "login_required"));
+	r.client_id = private;
+	r.redirect_uri = FIX_S(app);
+	(void)ask(&r);
+	CHECK(is_error(PAGE_REDIRECT, "login_required"));
+	free(private);
+
+	/* One site approved is not the other. */
+	memset(&reg, 0, sizeof(reg));
+	memset(&made, 0, sizeof(made));
+	reg.addr = FIX_S("127.0.0.1");
+	reg.name = reg.application_type = reg.client_uri = reg.scope =
+	    FIX_S("");
+	reg.auth_method = FIX_S("none");
+	(void)strv_add(&reg.redirect_uris, FIX_CALLBACK);
+	(void)strv_add(&reg.redirect_uris, evil);
+	(void)fix_run(fix_j_register, &reg, &made);
+	strv_free(&reg.redirect_uris);
+	two = strdup(made.client_id);
+	wire_free(&def_a_registered, &made);
+	r.client_id = two;
+	r.redirect_uri = FIX_S(FIX_CALLBACK);
+	(void)ask(&r);
+	CHECK(is_error(PAGE_RETURN, "login_required"));
+	code = fix_code(two, "mcp");
+	CHECK(code != NULL);
+	free(code);
+	(void)ask(&r);
+	CHECK(is_error(PAGE_REDIRECT, "login_required"));
+	r.redirect_uri = FIX_S(evil);
+	(void)ask(&r);
+	CHECK(is_error(PAGE_RETURN, "login_required"));
+	free(two);
 }
 
 static enum verdict
@@ -386,6 +443,7 @@ main(void)
 	native = fix_client("http://127.0.0.1/cb", "none", NULL);
 	rdr_1();
 	wrong_fields();
+	no_open_redirector();
 	flow();
 	cons_6();
 	no_password();

@@ -442,6 +442,17 @@ test_redirect(void)
 	CHECK(fake_header("Set-Cookie", NULL, 0) == 0);
 	CHECK(fake_header_is("Cache-Control", "no-store"));
 
+	p.kind = PAGE_RETURN;
+	p.code = EMPTY;
+	p.error = denied;
+	fake_request(AUTHORIZE "client_id=c HTTP/1.1", "");
+	oauth_authorize(&rq);
+	fake_answer(&p);
+	CHECK(got.status == 400 && has("c.example"));
+	CHECK(has("href=\"https://c.example/cb?error=access_denied"));
+	CHECK(fake_header("Location", NULL, 0) == 0);
+	p.kind = PAGE_REDIRECT;
+
 	p.error = denied;
 	fake_request("POST /oauth/authorize HTTP/1.1" FORM,
 	    "txn=T&csrf=C&decision=deny");

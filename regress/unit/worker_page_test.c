@@ -304,6 +304,29 @@ test_errors(void)
 	free(s);
 }
 
+static void
+test_return(void)
+{
+	struct json_buf b = {0};
+	struct a_page p;
+	char *s;
+
+	memset(&p, 0, sizeof(p));
+	p.redirect_uri = xstrdup("https://c.example:8/cb?\"'");
+	p.error = xstrdup("login_required");
+	p.description = xstrdup("nobody <b>");
+	page_return(&b, &p, "https://c.example/cb?error=a&state=\"><script>");
+	s = json_buf_take(&b, NULL);
+	CHECK(strstr(s, "login_required: nobody &lt;b&gt;") != NULL);
+	CHECK(strstr(s, "href=\"https://c.example/cb?error=a&amp;state=&quot;"
+			"&gt;&lt;script&gt;\"") != NULL);
+	CHECK(strstr(s, "<script") == NULL && strstr(s, "<form") == NULL);
+	free(s);
+	free(p.redirect_uri);
+	free(p.error);
+	free(p.description);
+}
+
 /* CONS-4, HDR-8. nosniff and HSTS are added to every reply elsewhere. */
 static void
 test_headers(void)
@@ -459,6 +482,7 @@ main(int argc, char **argv)
 	test_consent();
 	test_signin();
 	test_errors();
+	test_return();
 	test_headers();
 	if (argc == 2) {
 		fake_worker("https://mcp.example.net");
