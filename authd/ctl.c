@@ -8,6 +8,7 @@
 #include "authd.h"
 #include "b64.h"
 #include "compat.h"
+#include "jwt.h"
 #include "log.h"
 
 struct passwd_job {
@@ -135,6 +136,20 @@ judge_client(struct slice *sl, const void *msg, void *ans)
 	return end(ans, 0, "the client and all its tokens are gone");
 }
 
+/* By an access token, be it over or not: what it came of ends. Of a grant that
+ * is gone the token itself may be left. */
+static int
+revoke_by_access(const char *token)
+{
+	struct jwt_claims *cl = xcalloc(1, sizeof(*cl));
+	int r = 0;
+
+	if (keys_verify(token, cl) == 0 && (r = grant_revoke(cl->gid)) == 0)
+		r = token_revoke_access(token, NULL);
+	free(cl);
+	return r;
+}
+
 /* 1 found and revoked, 0 unknown, -1 failure. */
 static int
 revoke_named(const struct ctl_req *req)
@@ -155,7 +170,7 @@ revoke_named(const struct ctl_req *req)
 		wire_free(&def_row_grant, &g);
 		return grant_revoke(gid);
 	}
-	return r == -1 ? -1 : token_revoke_access(req->secret, NULL);
+	return r == -1 ? -1 : revoke_by_access(req->secret);
 }
 
 static enum verdict
