@@ -212,8 +212,8 @@ void penalty_reset(void);
 uint32_t penalty_check(const char *addr, const char *user);
 /* A try begins: counts as wrong until penalty_clear. */
 void penalty_add(const char *addr, const char *user);
-/* The password was right: the tries are forgotten, and from now on this address
- * does not wait for what others do to this user. */
+/* The password was right: what these two have added is taken back, and from now
+ * on this address does not wait for what others do to this user. */
 void penalty_clear(const char *addr, const char *user);
 /* Windows per address. Seconds to wait when count in window is reached. */
 enum window { WIN_FAIL, WIN_REGISTER, WIN_COUNT };

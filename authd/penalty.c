@@ -7,6 +7,10 @@
  * Who guesses at one user from ever new addresses can take each try that the
  * user's penalty leaves. So it does not hold for addresses from which that user
  * has signed in: those have their own penalty only.
+ *
+ * The right password takes back what was added for that user from that address,
+ * and no more: whoever has a user of his own must not be able to guess at
+ * others and be forgiven for it.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -31,7 +35,16 @@
 #define KNOWN_TTL   (30 * 86400) /* an address, from the last sign-in */
 #define KEY_LEN     16
 
-enum kind { K_ADDR, K_USER, K_KNOWN, K_WINDOW, KINDS = K_WINDOW + WIN_COUNT };
+enum kind {
+	K_ADDR,
+	K_USER,
+	K_KNOWN,
+	/* Their part, of an address and a user, in the penalties of either. */
+	K_PART_ADDR,
+	K_PART_USER,
+	K_WINDOW,
+	KINDS = K_WINDOW + WIN_COUNT
+};
 
 struct entry {
 	TAILQ_ENTRY(entry) age;
@@ -51,7 +64,7 @@ static size_t nentries[KINDS];
 static int loopback_said;
 
 static void make_key(uint8_t[KEY_LEN], int, const char *);
-static void make_known(uint8_t[KEY_LEN], const char *, const char *);
+static void make_both(uint8_t[KEY_LEN], int, const char *, const char *);
 static struct entry *find(const uint8_t[KEY_LEN]);
 static struct entry *obtain(int, const uint8_t[KEY_LEN]);
 static void make_room(int);
@@ -112,15 +125,17 @@ make_key(uint8_t key[KEY_LEN], int kind, const char *text)
 
 /* Of an address and a user together. */
 static void
-make_known(uint8_t key[KEY_LEN], const char *addr, const char *user)
+make_both(uint8_t key[KEY_LEN], int kind, const char *addr, const char *user)
 {
 	uint8_t digest[DIGEST_SIZE], *both;
+	char label[] = "both-0";
 	size_t len = strlen(user);
 
+	label[sizeof(label) - 2] += kind;
 	both = xmalloc(KEY_LEN + len);
 	make_key(both, K_ADDR, addr);
 	memcpy(both + KEY_LEN, user, len);
-	secret_digest(digest, "known", both, KEY_LEN + len);
+	secret_digest(digest, label, both, KEY_LEN + len);
 	memcpy(key, digest, KEY_LEN);
 	free(both);
 }
@@ -220,7 +235,7 @@ is_known(const char *addr, const char *user)
 	uint8_t key[KEY_LEN];
 	struct entry *e;
 
-	make_known(key, addr, user);
+	make_both(key, K_KNOWN, addr, user);
 	return (e = find(key)) != NULL && e->until > clock_mono();
 }
 
@@ -236,53 +251,93 @@ penalty_check(const char *addr, const char *user)
 	return a > u ? a : u;
 }
 
-static void
-add_one(int kind, const char *text)
+/* One more try, for so many seconds; those that were added. */
+static uint64_t
+add_to(struct entry *e, uint64_t step)
 {
-	uint8_t key[KEY_LEN];
-	uint64_t now = clock_mono(), step = STEP;
-	struct entry *e;
+	uint64_t now = clock_mono(), was;
 
-	make_key(key, kind, text);
-	e = obtain(kind, key);
 	if (now > e->last + CAP)
 		e->count = 0;
 	e->last = now;
-	/* The first three are typing errors; then each costs twice as much. */
-	if (++e->count > 3)
-		step = (uint64_t)STEP << (e->count - 3 < 8 ? e->count - 3 : 8);
-	if (kind == K_USER && step > STEP_USER)
-		step = STEP_USER;
+	e->count++;
 	if (e->until < now)
 		e->until = now;
+	was = e->until;
 	e->until += step;
 	if (e->until > now + CAP)
 		e->until = now + CAP;
+	return e->until - was;
+}
+
+static uint64_t
+step_of(const struct entry *e, int kind)
+{
+	uint32_t count = clock_mono() > e->last + CAP ? 0 : e->count;
+	uint64_t step = STEP;
+
+	/* The first three are typing errors; then each costs twice as much. */
+	if (count >= 3)
+		step <<= count - 2 < 8 ? count - 2 : 8;
+	return kind == K_USER && step > STEP_USER ? STEP_USER : step;
+}
+
+static void
+add_one(
+    int kind, const char *text, int part, const char *addr, const char *user)
+{
+	uint8_t key[KEY_LEN];
+	struct entry *e;
+	uint64_t added;
+
+	make_key(key, kind, text);
+	e = obtain(kind, key);
+	added = add_to(e, step_of(e, kind));
+	make_both(key, part, addr, user);
+	(void)add_to(obtain(part, key), added);
+}
+
+/* What is left of a part; less than was added, since penalties run out. */
+static void
+take_back(
+    int kind, const char *text, int part, const char *addr, const char *user)
+{
+	uint64_t now = clock_mono(), left;
+	uint8_t key[KEY_LEN];
+	struct entry *e, *p;
+
+	make_both(key, part, addr, user);
+	if ((p = find(key)) == NULL)
+		return;
+	make_key(key, kind, text);
+	if ((e = find(key)) != NULL) {
+		left = p->until > now ? p->until - now : 0;
+		e->until = e->until > now + left ? e->until - left : now;
+		e->count -= p->count < e->count ? p->count : e->count;
+		if (e->count == 0)
+			drop(e);
+	}
+	drop(p);
 }
 
 void
 penalty_add(const char *addr, const char *user)
 {
 	if (!unlimited(addr))
-		add_one(K_ADDR, addr);
-	add_one(K_USER, user);
+		add_one(K_ADDR, addr, K_PART_ADDR, addr, user);
+	add_one(K_USER, user, K_PART_USER, addr, user);
 }
 
 void
 penalty_clear(const char *addr, const char *user)
 {
 	uint8_t key[KEY_LEN];
-	struct entry *e;
 
-	make_key(key, K_ADDR, addr);
-	if ((e = find(key)) != NULL)
-		drop(e);
-	make_key(key, K_USER, user);
-	if ((e = find(key)) != NULL)
-		drop(e);
+	take_back(K_ADDR, addr, K_PART_ADDR, addr, user);
+	take_back(K_USER, user, K_PART_USER, addr, user);
 	if (unlimited(addr))
 		return;
-	make_known(key, addr, user);
+	make_both(key, K_KNOWN, addr, user);
 	obtain(K_KNOWN, key)->until = clock_mono() + KNOWN_TTL;
 }
 

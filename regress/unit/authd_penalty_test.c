@@ -74,6 +74,60 @@ login_1(void)
 	penalty_reset();
 }
 
+/* Whoever has a user of his own and guesses at others between his sign-ins. */
+static void
+forgiven(void)
+{
+	char user[32];
+	int i, k, n = 0;
+
+	penalty_reset();
+	for (i = 0; i < 600; i++) {
+		for (k = 0; k < 3; k++) {
+			snprintf(user, sizeof(user), "u%d", n);
+			if (penalty_check("192.0.2.1", user) > 0)
+				break;
+			penalty_add("192.0.2.1", user);
+			n++;
+		}
+		if (penalty_check("192.0.2.1", "bob") == 0) {
+			penalty_add("192.0.2.1", "bob");
+			penalty_clear("192.0.2.1", "bob");
+		}
+		fix_pass(1);
+	}
+	CHECK(n <= 10);
+	/* And wrong ones of his own do not add to what he gets back. */
+	penalty_reset();
+	for (i = n = 0; i < 600; i++) {
+		if (i % 30 < 2 && penalty_check("192.0.2.1", "bob") == 0)
+			penalty_add("192.0.2.1", "bob");
+		if (i % 30 == 20)
+			for (k = 0; k < 3; k++)
+				if (penalty_check("192.0.2.1", OWNER) == 0) {
+					penalty_add("192.0.2.1", OWNER);
+					n++;
+				}
+		if (i % 30 == 21 && penalty_check("192.0.2.1", "bob") == 0) {
+			penalty_add("192.0.2.1", "bob");
+			penalty_clear("192.0.2.1", "bob");
+		}
+		fix_pass(1);
+	}
+	CHECK(n <= 10);
+	/* What others have added to him stays, as far as he did not. */
+	penalty_reset();
+	for (i = 0; i < 6; i++)
+		penalty_add("198.51.100.1", "bob");
+	for (i = 0; i < 3; i++)
+		penalty_add("192.0.2.1", "bob");
+	penalty_clear("192.0.2.1", "bob");
+	CHECK(penalty_check("192.0.2.1", "bob") == 0);
+	CHECK(penalty_check("198.51.100.2", "bob") > 0);
+	CHECK(penalty_check("198.51.100.1", "alice") > 0);
+	penalty_reset();
+}
+
 /* Guessing at a user that never ends: a try whenever there is room for one. The
  * owner, half a second behind each time, would never get in. */
 static void
@@ -200,6 +254,7 @@ main(void)
 {
 	fix_start();
 	login_1();
+	forgiven();
 	sustained();
 	bounded();
 	clocks();
