@@ -97,6 +97,27 @@ by_grant_type(const struct token_ctx *ctx, struct a_tokens *ans)
 	    "authorization_code and refresh_token are supported");
 }
 
+/* Of tries that fail an address has so many; what is right is answered in any
+ * case, since others may use the address too. Judging costs no more than saying
+ * no. */
+static void
+count_bad(struct slice *sl, const struct a_token *req, struct a_tokens *ans)
+{
+	uint32_t wait = window_check(
+	    WIN_FAIL, req->addr, sl->conf.fail_count, sl->conf.fail_window);
+
+	if (wait == 0) {
+		window_add(WIN_FAIL, req->addr, sl->conf.fail_window);
+		log_info("AUTH token request from %s refused: %s, %s",
+		    req->addr, ans->error, ans->description);
+		return;
+	}
+	wire_free(&def_a_tokens, ans);
+	(void)token_error(
+	    ans, 429, "temporarily_unavailable", "too many failed tries");
+	ans->retry_after = wait;
+}
+
 enum verdict
 token_judge(struct slice *sl, const struct a_token *req, struct a_tokens *ans)
 {
@@ -105,16 +126,8 @@ token_judge(struct slice *sl, const struct a_token *req, struct a_tokens *ans)
 	struct token_ctx ctx = {.slice = sl, .req = req};
 	struct row_client client;
 	enum verdict v;
-	uint32_t wait;
 	int r;
 
-	wait = window_check(
-	    WIN_FAIL, req->addr, sl->conf.fail_count, sl->conf.fail_window);
-	if (wait > 0) {
-		ans->retry_after = wait;
-		return token_error(ans, 429, "temporarily_unavailable",
-		    "too many failed tries");
-	}
 	if ((r = client_auth(&proof, &ctx.client_id, &client)) == -1)
 		return J_DROP;
 	if (r == 0) {
@@ -125,11 +138,8 @@ token_judge(struct slice *sl, const struct a_token *req, struct a_tokens *ans)
 		v = by_grant_type(&ctx, ans);
 		wire_free(&def_row_client, &client);
 	}
-	if (is_bad_try(ans)) {
-		window_add(WIN_FAIL, req->addr, sl->conf.fail_window);
-		log_info("AUTH token request from %s refused: %s, %s",
-		    req->addr, ans->error, ans->description);
-	}
+	if (is_bad_try(ans))
+		count_bad(sl, req, ans);
 	return v;
 }
 
@@ -186,14 +196,14 @@ token_revoke(struct slice *sl, const struct a_revoke *req, struct a_done *ans)
 	int r;
 
 	ans->status = 200;
-	if (window_check(WIN_FAIL, req->addr, sl->conf.fail_count,
-		sl->conf.fail_window) > 0) {
+	if ((r = client_auth(&proof, &id, &client)) == -1)
+		return J_DROP;
+	if (r == 0 && window_check(WIN_FAIL, req->addr, sl->conf.fail_count,
+			  sl->conf.fail_window) > 0) {
 		ans->status = 429;
 		ans->error = xstrdup("temporarily_unavailable");
 		return J_DROP;
 	}
-	if ((r = client_auth(&proof, &id, &client)) == -1)
-		return J_DROP;
 	if (r == 0) {
 		window_add(WIN_FAIL, req->addr, sl->conf.fail_window);
 		ans->status = 401;

@@ -301,14 +301,23 @@ rev_1(const char *client, const char *other)
 	free(at);
 }
 
-/* auth_failures_per_ip: failures count, successes never. */
+/* auth_failures_per_ip: failures count, successes never, and they are not
+ * refused for the failures of others. */
 static void
 windows(const char *client)
 {
-	struct a_token req;
+	char *code = fix_code(client, "mcp"), *rt;
+	struct a_token req, good;
+	struct a_revoke rev;
+	struct a_done done;
 	int i;
 
 	penalty_reset();
+	FREE_TOKENS(&ans);
+	CHECK(fix_redeem(client, code, &ans) == 200);
+	rt = strdup(ans.refresh_token);
+	free(code);
+	code = fix_code(client, "mcp");
 	fix_token_req(&req, client);
 	req.addr = FIX_S("198.51.100.7");
 	for (i = 0; i < 10; i++) {
@@ -319,6 +328,35 @@ windows(const char *client)
 	FREE_TOKENS(&ans);
 	CHECK(fix_token(&req, &ans) == 429);
 	CHECK(ans.retry_after > 0 && ans.retry_after <= 60);
+	CHECK(ans.access_token == NULL && !fix_changed);
+	fix_token_req(&good, client);
+	good.addr = FIX_S("198.51.100.7");
+	good.grant_type = FIX_S("refresh_token");
+	good.refresh_token = rt;
+	FREE_TOKENS(&ans);
+	CHECK(fix_token(&good, &ans) == 200);
+	good.grant_type = FIX_S("authorization_code");
+	good.code = code;
+	FREE_TOKENS(&ans);
+	CHECK(fix_token(&good, &ans) == 200);
+	/* What a stolen one sets off is done, whatever is said. */
+	FREE_TOKENS(&ans);
+	CHECK(fix_token(&good, &ans) == 429 && fix_changed && fix_need > 0);
+	memset(&rev, 0, sizeof(rev));
+	memset(&done, 0, sizeof(done));
+	rev.addr = good.addr;
+	rev.client_id = rev.client_id2 = FIX_S("nobody");
+	rev.secret = rev.secret2 = FIX_S("");
+	rev.token = rt;
+	(void)fix_run(fix_j_revoke, &rev, &done);
+	CHECK(done.status == 429);
+	wire_free(&def_a_done, &done);
+	rev.client_id = rev.client_id2 = FIX_S(client);
+	(void)fix_run(fix_j_revoke, &rev, &done);
+	CHECK(done.status == 200 && fix_changed && fix_need > 0);
+	wire_free(&def_a_done, &done);
+	free(code);
+	free(rt);
 	req.addr = FIX_S("198.51.100.8");
 	FREE_TOKENS(&ans);
 	CHECK(fix_token(&req, &ans) == 400);
