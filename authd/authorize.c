@@ -16,8 +16,7 @@
  * user has let this client have anything there. */
 #define CONSENT_KEY (64 + 1 + DIGEST_SIZE)
 
-/* yescrypt, cost 7, of a password nobody knows: for unknown users where there
- * is no owner whose hash could be used. */
+/* Of a password nobody knows, as authd -p makes them: for unknown users. */
 #define DUMMY_HASH                       \
 	"$y$jBT$KqVRkV0hJsnIe8R8ZjE8q/$" \
 	"wNAsCRNFhVIc0N0.0KcLVR8sLhDUhUv5qEL0OZgcQ64"
@@ -299,39 +298,34 @@ show_notice(struct slice *sl, struct txn *t, const char *cookie,
 	return v;
 }
 
-/* What to compare the password with. 1 found, 0 none is set at all, -1. */
+/* What to compare the password with. 1 found, 0 none is set at all, -1. Of users
+ * in the store all hashes are as we make them, and so is that which stands for
+ * those who are not there; the owner's of the config may be of another kind,
+ * but his name is known to everybody. */
 static int
 pick_hash(struct slice *sl, struct signin *check)
 {
-	struct row_user owner, row;
-	int r, configured = sl->conf.password[0] != '\0';
+	int r, owner = strcmp(check->user, OWNER) == 0;
+	struct row_user row;
 
-	memset(&owner, 0, sizeof(owner));
-	memset(&row, 0, sizeof(row));
-	if (!configured) {
+	if (sl->conf.password[0] == '\0') {
 		if ((r = user_any()) != 1)
 			return r;
-		if (user_get(OWNER, &owner) == -1)
-			return -1;
+	} else if (owner) {
+		if (sl->hash != NULL)
+			check->hash = xstrdup(sl->hash);
+		return 1;
 	}
-	if (strcmp(check->user, OWNER) != 0 &&
-	    (r = user_get(check->user, &row)) != 0) {
-		if (r == 1) {
-			check->hash = row.hash;
-			row.hash = NULL;
-		}
+	if ((r = user_get(check->user, &row)) == -1)
+		return -1;
+	if (r == 1) {
+		check->hash = row.hash;
+		row.hash = NULL;
 	} else {
-		check->dummy = strcmp(check->user, OWNER) != 0 ||
-			       (!configured && owner.hash == NULL);
-		if (configured)
-			check->hash =
-			    sl->hash != NULL ? xstrdup(sl->hash) : NULL;
-		else
-			check->hash = xstrdup(
-			    owner.hash != NULL ? owner.hash : DUMMY_HASH);
+		check->dummy = 1;
+		check->hash = xstrdup(DUMMY_HASH);
 	}
 	wire_free(&def_row_user, &row);
-	wire_free(&def_row_user, &owner);
 	return 1;
 }
 

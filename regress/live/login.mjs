@@ -2,7 +2,7 @@
 // guesses, what it does not cost the owner, and that it tells nothing of who
 // there is. Clients have addresses of their own by a trusted proxy's word.
 import http from 'node:http';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { full, ok, run, same, sleep, test } from './lib/harness.mjs';
@@ -296,7 +296,8 @@ async function login2(name, auth, n) {
 	const known = Array.from({ length: count }, (_, i) => `u${digits(i)}`);
 	const unknown = known.map((u) => u.replace('u', 'n'));
 	// Where there is no owner, that name is one of the unknown.
-	(auth === undefined ? known : unknown)[0] = 'owner';
+	if (!auth?.password)
+		(auth === undefined ? known : unknown)[0] = 'owner';
 	await test(`LOGIN-2 ${name}`, async () => {
 		await users(g, known.filter((u) => u !== 'owner'),
 		    randomBytes(12).toString('hex'));
@@ -312,5 +313,9 @@ run('login', async () => {
 	    full ? 1000 : 60);
 	await login2('unknown users where there is no owner',
 	    { password: undefined, access_token_ttl: '1h' }, full ? 200 : 12);
+	const hash = execFileSync('openssl', ['passwd', '-6', 'of the owner'])
+	    .toString().trim();
+	await login2('unknown users beside an owner with another kind of hash',
+	    { password: hash }, full ? 200 : 12);
 	await end();
 });

@@ -291,6 +291,70 @@ flow(void)
 	wire_free(&def_a_page, &third);
 }
 
+static char *picked; /* the hash that a password would be compared with */
+static int picked_dummy;
+
+static enum verdict
+j_pick(struct slice *sl, const void *msg, void *ans)
+{
+	struct signin check;
+
+	(void)authorize_signin(sl, msg, ans, &check);
+	free(picked);
+	picked = check.hash != NULL ? strdup(check.hash) : strdup("");
+	picked_dummy = check.dummy;
+	signin_free(&check);
+	return J_DROP;
+}
+
+static void
+pick(const struct a_page *shown, const char *user)
+{
+	struct a_page next;
+	struct a_form f;
+
+	memset(&next, 0, sizeof(next));
+	fix_form(&f, shown->set_cookie, shown);
+	f.user = FIX_S(user);
+	f.password = FIX_S("wrong");
+	(void)fix_run(j_pick, &f, &next);
+	wire_free(&def_a_page, &next);
+}
+
+/* LOGIN-2: where the owner's hash is of another method than all the others. */
+static void
+methods(void)
+{
+	char made[512], *was = fix_slice.hash;
+	struct a_authorize r;
+	struct a_page shown;
+	size_t salt;
+
+	penalty_reset();
+	memset(&shown, 0, sizeof(shown));
+	fix_slice.hash = FIX_S("$6$other$");
+	CHECK(passwd_make("a long password", made, sizeof(made)) == 0);
+	CHECK(turn_begin() == 0 && req_begin() == 0);
+	CHECK(user_set("alice", made) == 0);
+	CHECK(req_end(1) == 0 && turn_commit() == 0);
+	fix_authorize_req(&r, client);
+	(void)fix_run(fix_j_authorize, &r, &shown);
+	pick(&shown, OWNER);
+	CHECK(strcmp(picked, "$6$other$") == 0 && !picked_dummy);
+	pick(&shown, "alice");
+	CHECK(strcmp(picked, made) == 0 && !picked_dummy);
+	/* Method and cost: $y$jBT$ */
+	pick(&shown, "mallory");
+	salt = strcspn(made + 3, "$") + 4;
+	CHECK(salt > 4 && strncmp(picked, made, salt) == 0);
+	CHECK(strlen(picked) == strlen(made));
+	CHECK(picked_dummy);
+	wire_free(&def_a_page, &shown);
+	free(picked);
+	fix_slice.hash = was;
+	penalty_reset();
+}
+
 /* CONS-6 */
 static void
 cons_6(void)
@@ -447,6 +511,7 @@ main(void)
 	flow();
 	cons_6();
 	no_password();
+	methods();
 	bounds();
 	wire_free(&def_a_page, &page);
 	free(client);
