@@ -57,6 +57,8 @@ judge_passwd(struct slice *sl, const void *msg, void *ans)
 {
 	const struct passwd_job *j = msg;
 	struct slice *now = conf_current();
+	enum verdict v;
+	char *text;
 
 	(void)sl;
 	if (user_set(j->user, j->hash) == -1)
@@ -68,9 +70,14 @@ judge_passwd(struct slice *sl, const void *msg, void *ans)
 		return end(ans, 0,
 		    "stored, but not in use: the config has a "
 		    "password of its own for the owner");
-	return end(ans, 0,
-	    "the password is changed; every browser has to "
-	    "sign in again");
+	xasprintf(&text,
+	    "the password is changed; every browser has to sign in again, but "
+	    "apps that are connected stay so: \"show tokens %s\" lists them, "
+	    "\"token revoke\" ends one",
+	    j->user);
+	v = end(ans, 0, text);
+	free(text);
+	return v;
 }
 
 static void

@@ -359,8 +359,12 @@ async function passwords() {
 	};
 	const next = 'another long password';
 	same(await page(gw.password), true, 'the password');
-	same((await json(['user', 'passwd'], `${next}\r\n`)).ok, true,
-	    'user passwd');
+	const c = await signIn();
+	const said = await json(['user', 'passwd'], `${next}\r\n`);
+	same(said.ok, true, 'user passwd');
+	// What it does not end, it says.
+	ok(/show tokens owner.*token revoke/.test(said.message), said.message);
+	ok(await accepted(c.tokens.access_token), 'what is connected');
 	same(await page(gw.password), false, 'the old one');
 	same(await page(next), true, 'the new one');
 	secrets.add(next);
