@@ -47,6 +47,7 @@ static void on_tokens(struct peer *, uint32_t, void *, int);
 static void on_done(struct peer *, uint32_t, void *, int);
 static void answer(uint32_t, uint32_t, void *);
 static uint32_t answer_type(uint32_t);
+static void keys_forget(void);
 static void jwks_render(void);
 
 #define JOINING PEER_S0
@@ -75,6 +76,7 @@ static int64_t mark; /* highest time that authd has told */
 static struct {
 	struct jwt_key *key;
 	struct a_signkey pub;
+	int told; /* on this channel */
 } keys[MAX_KEYS];
 static size_t nkeys;
 static struct seal_key sealkeys[MAX_SEALKEYS];
@@ -85,11 +87,15 @@ static char *jwks;
 void
 authc_channel(int fd)
 {
+	size_t i;
+
 	if (authd != NULL) {
 		peer_free(authd);
 		authd = NULL;
 	}
 	joined = 0;
+	for (i = 0; i < nkeys; i++)
+		keys[i].told = 0;
 	authd = peer_new(fd, &authd_class, ROLE_AUTHD, 0, worker.gen, NULL);
 	if (authd == NULL || peer_send(authd, A_JOIN, 0, NULL, NULL, -1) == -1)
 		log_warnx("authd: out of memory");
@@ -142,12 +148,16 @@ static void
 on_signkey(struct peer *p, uint32_t id, void *msg, int fd)
 {
 	struct a_signkey *k = msg;
+	size_t i;
 
 	(void)p;
 	(void)id;
 	(void)fd;
-	if (authc_key(k->kid) != NULL)
-		return;
+	for (i = 0; i < nkeys; i++)
+		if (strcmp(jwt_key_kid(keys[i].key), k->kid) == 0) {
+			keys[i].told = 1;
+			return;
+		}
 	if (nkeys == MAX_KEYS) {
 		jwt_key_free(keys[0].key);
 		wire_free(&def_a_signkey, &keys[0].pub);
@@ -156,7 +166,30 @@ on_signkey(struct peer *p, uint32_t id, void *msg, int fd)
 	if ((keys[nkeys].key = jwt_key_new(k->kid, k->x, k->y)) == NULL ||
 	    wire_copy(&def_a_signkey, &keys[nkeys].pub, k) == -1)
 		fatalx("authd sent a signing key that can not be used");
-	nkeys++;
+	keys[nkeys++].told = 1;
+	jwks_render();
+}
+
+/* A join names all keys that there are: one that is not among them was removed,
+ * and what it has signed is worth nothing any more. */
+static void
+keys_forget(void)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < nkeys; i++) {
+		if (keys[i].told) {
+			keys[kept++] = keys[i];
+			continue;
+		}
+		log_info("authd: a signing key is gone");
+		jwt_key_free(keys[i].key);
+		wire_free(&def_a_signkey, &keys[i].pub);
+	}
+	if (kept == nkeys)
+		return;
+	nkeys = kept;
+	bearer_forget_all();
 	jwks_render();
 }
 
@@ -211,6 +244,7 @@ on_join_end(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	(void)msg;
 	(void)fd;
+	keys_forget();
 	peer_setstate(p, JOINED);
 	joined = 1;
 	if (peer_send(p, A_JOINED, 0, NULL, NULL, -1) == -1)

@@ -250,3 +250,12 @@ bearer_forget(uint8_t kind, const uint8_t id[ID_LEN])
 			entry_clear(&cache[i]);
 	}
 }
+
+void
+bearer_forget_all(void)
+{
+	size_t i;
+
+	for (i = 0; cache != NULL && i < SETS * WAYS; i++)
+		entry_clear(&cache[i]);
+}

@@ -40,5 +40,7 @@ int bearer_known(const struct request *);
 void bearer_refuse(struct request *, enum bearer);
 /* Drops proofs that a revocation covers (RFC 7009; design 3). */
 void bearer_forget(uint8_t kind, const uint8_t id[ID_LEN]);
+/* Drops all: a key is gone, and each has to be verified again. */
+void bearer_forget_all(void);
 
 #endif

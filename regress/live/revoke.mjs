@@ -1,5 +1,6 @@
 // Must be true 5: a revocation is in force on all workers when its call
 // returns.
+import { rmSync } from 'node:fs';
 import http from 'node:http';
 import { ok, run, same, sleep, test, until } from './lib/harness.mjs';
 import { Gateway } from './lib/gateway.mjs';
@@ -311,6 +312,41 @@ async function yearAhead() {
 	await gw.stop();
 }
 
+// A signing key is taken away, and authd starts again: what it has signed is
+// worth nothing in workers that have known it before.
+async function keyGone(gw) {
+	const keys = async () => JSON.parse((await request(`${gw.base}/oauth/jwks`,
+	    { method: 'GET' })).text).keys.map((k) => k.kid);
+	const c = await Client.signIn(gw);
+	const seen = new Set();
+	const accepted = async (t) => {
+		const said = new Set();
+		for (let i = 0; i < 16; i++)
+			said.add(await attempt(gw, t, false, seen) !== 401);
+		return [...said].join();
+	};
+	same(await accepted(c.tokens.access_token), 'true', 'before');
+	const [old] = await keys();
+	const workers = gw.workerIds();
+	rmSync(`${gw.config.state}/keys/${old}.pem`);
+	const [pid] = gw.pids('authd');
+	process.kill(pid, 'SIGKILL');
+	await until('another authd', () => gw.pids('authd').some((p) => p !== pid));
+	await until('its end', async () =>
+	    await accepted(c.tokens.access_token) === 'false', 5000);
+	for (let i = 0; i < 16; i++) {
+		const now = await keys();
+		same([now.length, now.includes(old)], [1, false], 'keys');
+	}
+	const next = await Client.signIn(gw);
+	same(await accepted(next.tokens.access_token), 'true', 'a new one');
+	const r = await c.refresh(c.tokens.refresh_token);
+	same([r.status, await accepted(r.body.access_token)], [200, 'true'],
+	    'refresh');
+	same(gw.workerIds(), workers, 'workers');
+	same(seen.size, 2, 'workers seen');
+}
+
 run('revoke', async () => {
 	const gw = await Gateway.start();
 	const total = { n: 0 };
@@ -343,6 +379,7 @@ run('revoke', async () => {
 		await test(`what is read by one access token ends with it, ${
 		    here ? 'on its worker' : 'by way of another'}`,
 		() => oneToken(here));
+	await test('a signing key that is taken away', () => keyGone(gw));
 	await test('MBT-5 20,000 tries in all', async () =>
 	    ok(total.n >= 20_000, `${total.n}`));
 	const quick = await Gateway.start({ config:
