@@ -84,8 +84,10 @@ function checkConsent({ consent, at }, client) {
 
 async function silentRefresh(s) {
 	const before = s.provider.saved.tokens;
-	await sleep(TTL + 300);
+	// Its stream ends with the token, so that it may be refreshed before the
+	// call.
 	const n = s.seen.length;
+	await sleep(TTL + 300);
 	const r = await s.client.callTool({ name: 'notes_list', arguments: {} });
 	ok(/Welcome/.test(r.content[0].text), 'call after expiry');
 	const now = s.seen.slice(n);
