@@ -178,9 +178,9 @@ live() {
 	# What takes longest goes first, so that nothing long is left alone at
 	# the end.
 	for t in ${LIVE:-$(printf '%s\n' badchild kill stdio inspector browser \
-	    conformance login; ls regress/live/*.mjs |
+	    conformance login revoke sessions; ls regress/live/*.mjs |
 	    sed 's/.*\///; s/\.mjs//' | grep -vxE \
-	    'badchild|kill|stdio|inspector|browser|conformance|login')}
+	    'badchild|kill|stdio|inspector|browser|conformance|login|revoke|sessions')}
 	do
 		case $t in all) continue ;; esac
 		# The browser is not built with our compiler's sanitizers, and
@@ -188,7 +188,8 @@ live() {
 		case "$sanitize:$t" in ?*:browser|?*:demo) continue ;; esac
 		files="$files regress/live/$t.mjs"
 	done
-	count "$node" regress/live/all.mjs -j 2 $files
+	# Much of it is waiting: three at a time for two processors.
+	count "$node" regress/live/all.mjs -j 3 $files
 }
 
 start=$(date +%s)
