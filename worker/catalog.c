@@ -279,3 +279,18 @@ catalog_reask(void)
 		if (was & 1 << i)
 			catalog_want(i);
 }
+
+int
+catalog_same(const struct cat_entry *a, const struct cat_entry *b)
+{
+	uint8_t *pa, *pb;
+	size_t la, lb;
+	int same;
+
+	pa = wire_encode(&def_cat_entry, a, &la);
+	pb = wire_encode(&def_cat_entry, b, &lb);
+	same = pa != NULL && pb != NULL && la == lb && memcmp(pa, pb, la) == 0;
+	free(pa);
+	free(pb);
+	return same;
+}

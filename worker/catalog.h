@@ -73,4 +73,7 @@ void catalog_want(uint8_t class);
 /* A new keeper knows nothing of what was asked. */
 void catalog_reask(void);
 
+/* Does a look show what the one before has shown? */
+int catalog_same(const struct cat_entry *, const struct cat_entry *);
+
 #endif

@@ -32,6 +32,7 @@
 #define RESOLVE_TIME 60000
 #define PUBLISH_TIME 1000 /* ms, least between two catalogs */
 #define PATIENCE     1000 /* ms until a silent backend is not waited for */
+#define PATIENCE_UP  4000 /* one that answers other classes of clients */
 
 struct shelf {
 	TAILQ_ENTRY(shelf) entry;
@@ -60,7 +61,6 @@ static void shelf_probe(struct shelf *);
 static void shelf_ask(struct shelf *, int);
 static void shelf_probed(void *, struct cat_entry *, const char *);
 static void shelf_failed(struct shelf *, int, const char *);
-static int entry_same(const struct cat_entry *, const struct cat_entry *);
 static void shelf_watch(struct shelf *, int, const char *);
 static void shelf_unwatch(struct shelf *, int);
 static void shelf_gone(void *);
@@ -398,7 +398,7 @@ shelf_probed(void *arg, struct cat_entry *e, const char *why)
 		    e->revision ? e->revision : "", e->list[CAT_TOOLS].n);
 	s->seen = time(NULL);
 	s->backoff = 0;
-	if (!entry_same(old, e))
+	if (!catalog_same(old, e))
 		dirty = 1;
 	wire_free(&def_cat_entry, old);
 	memcpy(old, e, sizeof(*e));
@@ -540,21 +540,6 @@ shelf_class(uint8_t class)
 }
 
 static int
-entry_same(const struct cat_entry *a, const struct cat_entry *b)
-{
-	uint8_t *pa, *pb;
-	size_t la, lb;
-	int same;
-
-	pa = wire_encode(&def_cat_entry, a, &la);
-	pb = wire_encode(&def_cat_entry, b, &lb);
-	same = pa != NULL && pb != NULL && la == lb && memcmp(pa, pb, la) == 0;
-	free(pa);
-	free(pb);
-	return same;
-}
-
-static int
 all_asked(void)
 {
 	struct shelf *s;
@@ -612,13 +597,15 @@ shelf_publish(void)
 static void
 shelf_silent(struct shelf *s, uint64_t now)
 {
+	uint64_t ms =
+	    s->class[0].entry.state == CAT_UP ? PATIENCE_UP : PATIENCE;
 	struct cat_entry *e;
 	int i;
 
 	for (i = 0; i < CLASSES; i++) {
 		e = &s->class[i].entry;
 		if (s->class[i].asked != 0 && e->state == CAT_NEVER &&
-		    e->why == NULL && now - s->class[i].asked >= PATIENCE) {
+		    e->why == NULL && now - s->class[i].asked >= ms) {
 			e->why = xstrdup("has not answered yet");
 			dirty = 1;
 		}

@@ -31,6 +31,7 @@ async function answers(mcp, name, within = 2000) {
 	const nonce = String(Math.random());
 	const t0 = Date.now();
 	const r = await mcp.tool(name, { nonce });
+	ok(!r.isError, `${name}: ${r.content[0].text}`);
 	same(JSON.parse(r.content[0].text), { nonce }, `${name}`);
 	ok(Date.now() - t0 < within * patience, `${name}: after ${Date.now() - t0} ms`);
 }
@@ -615,6 +616,7 @@ async function manners() {
 		...Object.fromEntries(Object.entries(back).map(([name, l]) =>
 		    [name, { url: l.url }])), last: { url: last.url } } } });
 	await test('whatever a backend says to a notification', async () => {
+		await Promise.all(Object.keys(said).map((name) => up(gw, name)));
 		const mcp = await new Mcp(gw.url).open();
 		for (const name of Object.keys(said))
 			await answers(mcp, `${name}_echo`);

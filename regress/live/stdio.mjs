@@ -329,7 +329,8 @@ async function reloaded(gw, mode) {
 		same(env.MORE, '1', 'the changed one');
 		await until('the end of the old one', () =>
 		    !running(Number(bad)), 20_000);
-		ok(!workers.some(running), 'the old workers are gone');
+		await until('the end of the old workers', () =>
+		    !workers.some(running), 20_000);
 		await its();
 		const [third] = await rows(gw, 'third');
 		const gone = tree(third.nanny);
