@@ -133,10 +133,7 @@ runner_gone(struct peer *p)
 void
 stdio_tick(void)
 {
-	if (lost == 0 || mono_msec() - lost < CHANNEL_WAIT)
-		return;
-	lost = mono_msec();
-	master_badpeer(ROLE_RUNNER, 0, "its channel has ended");
+	master_missed(ROLE_RUNNER, &lost);
 }
 
 /* Nothing will be answered any more. */

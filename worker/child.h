@@ -14,7 +14,7 @@ struct stdio_open;
 /* The channel to runner; the one before is gone. */
 void stdio_channel(int fd);
 int stdio_up(void);
-/* As keeperc_tick(). */
+/* Each second; see master_missed(). */
 void stdio_tick(void);
 /* For the keeper: the lists of this backend may be others now. */
 void stdio_onlook(void (*)(uint32_t backend));

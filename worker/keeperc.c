@@ -108,10 +108,7 @@ keeper_gone(struct peer *p)
 void
 keeperc_tick(void)
 {
-	if (lost == 0 || mono_msec() - lost < CHANNEL_WAIT)
-		return;
-	lost = mono_msec();
-	master_badpeer(ROLE_KEEPER, 0, "its channel has ended");
+	master_missed(ROLE_KEEPER, &lost);
 }
 
 static void

@@ -9,8 +9,7 @@
 #define KEEPER_WAIT 10000
 
 void keeperc_channel(int fd);
-/* Each second: where a channel has ended and its process has not, master does
- * not know of it and is told. */
+/* Each second; see master_missed(). */
 void keeperc_tick(void);
 /* Asks for the upstream session of (nonce, backend): id comes back with
  * upsession_answer. */

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat.h"
 #include "log.h"
 #include "master.h"
 
-#define ROOM (PEER_QUEUE_MAX / 2)
+#define ROOM         (PEER_QUEUE_MAX / 2)
+#define CHANNEL_WAIT 2000 /* ms for master to see that a process has gone */
 
 static void master_gone(struct peer *);
 
@@ -74,6 +76,15 @@ master_badpeer(uint8_t role, uint64_t id, const char *why)
 		fatalx("out of memory");
 	(void)peer_send(master, M_BADPEER, 0, &def_m_badpeer, &m, -1);
 	free(m.why);
+}
+
+void
+master_missed(uint8_t role, uint64_t *lost)
+{
+	if (*lost == 0 || mono_msec() - *lost < CHANNEL_WAIT)
+		return;
+	*lost = mono_msec();
+	master_badpeer(role, 0, "its channel has ended");
 }
 
 void

@@ -11,10 +11,11 @@ void master_open(const struct peer_rule *, size_t);
 void master_ready(void);
 void master_prepared(uint32_t gen, const char *error);
 void master_idle(void);
-/* ms for master to see by itself that a process has gone. */
-#define CHANNEL_WAIT 2000
 /* A peer broke the contract. */
 void master_badpeer(uint8_t role, uint64_t id, const char *why);
+/* Each second: the channel to that role has ended at *lost, by mono_msec; 0: it
+ * has not. Where its process lives on master does not know of it, and is told. */
+void master_missed(uint8_t role, uint64_t *lost);
 /* Handlers that every role lists in its rules. */
 void master_loglevel(struct peer *, uint32_t, void *, int);
 /* Answers an M_CTL: rows of name, value pairs ended by NULL, then the end. */

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 export OBJ MCPGW_NPM
 child=
 sig=TERM
-TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/mcpgw-bench.XXXXXX") || exit 1
+TMPDIR=$(mktemp -d) || exit 1
 export TMPDIR
 
 end() {

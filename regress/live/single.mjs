@@ -15,17 +15,18 @@ const fixture = `'${node}' ${live}/fixture/child.mjs`;
 
 async function place() {
 	const dir = tmp();
-	for (const d of ['run', 'work'])
+	for (const d of ['run', 'cwd'])
 		mkdirSync(`${dir}/${d}`, { mode: 0o700 });
 	if (root)
-		for (const d of [dir, `${dir}/run`, `${dir}/work`])
+		for (const d of [dir, `${dir}/run`, `${dir}/cwd`])
 			chownSync(d, NOBODY, NOBODY);
 	return { dir, port: await freePort() };
 }
 
 const launch = (p, args, opts = {},
     argv = [`${bin}/mcpgwd`, '-d', '-L', bin, ...args]) =>
-    new Child('mcpgwd', argv[0], argv.slice(1), { cwd: `${p.dir}/work`, ...as, ...opts, env: {
+    new Child('mcpgwd', argv[0], argv.slice(1), { cwd: `${p.dir}/cwd`, ...as,
+    ...opts, env: {
 	PATH: '/usr/bin:/bin', HOME: p.dir, PORT: String(p.port),
 	XDG_RUNTIME_DIR: `${p.dir}/run`, API_KEY: 'k "1"\\', LINES: 'a\nb\u0085',
 	...opts.env,
@@ -145,8 +146,8 @@ async function late() {
 // What the caller's script has started before it became mcpgwd is not a nanny's.
 async function beside() {
 	const p = await place();
-	writeFileSync(`${p.dir}/work/up`, 'sleep 7777 >/dev/null 2>&1 &\necho "sidecar $!"\n' +
-	    'exec "$@"\n');
+	writeFileSync(`${p.dir}/cwd/up`, 'sleep 7777 >/dev/null 2>&1 &\n' +
+	    'echo "sidecar $!"\nexec "$@"\n');
 	const child = launch(p, [], {}, ['/bin/sh', 'up', `${bin}/mcpgwd`, '-d',
 	    '-L', bin, '--no-auth', '-S', '/bin/sh -c \'kill -SEGV $$\'']);
 	await until('its server to die twice', () => (child.output.match(

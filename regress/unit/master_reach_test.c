@@ -456,8 +456,8 @@ int
 main(void)
 {
 	(void)strlcpy(dir,
-	    "/tmp/mcpgwd-reach-XX"
-	    "XXXX",
+	    "/tmp/mcpgwd-reach-XXX"
+	    "XXX",
 	    sizeof dir);
 	CHECK(mkdtemp(dir) != NULL);
 	make_dir("%/real");

@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include "compat.h"
-#include "log.h"
-#include "runner_main.h"
+#include "runner_child.h"
 #include "test.h"
 
 static void gone(struct peer *);
@@ -171,38 +170,19 @@ test_bound(struct session *s)
 static void
 up(void)
 {
-	static char init[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
-			     "{\"protocolVersion\":\"2025-11-25\"}}";
-	int io[2];
-
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, io) == 0);
-	out = io[1];
 	child = TAILQ_LAST(&backend_find(1)->children, children);
-	child_io(spawned, 1, 1, io[0]);
-	mux_line(child, init, sizeof(init) - 1);
+	out = comes_up(child);
 	(void)came();
 }
 
 int
 main(void)
 {
-	struct conf_stdio conf;
 	struct session *s, *t;
 	struct peer *keeper;
-	char name[] = "unit";
 	int looked;
 
-	log_init("test", 1);
-	log_setlevel(LOG_L_ERROR);
-	peer_setbase(event_base_new());
-	memset(&conf, 0, sizeof(conf));
-	conf.id = 1;
-	conf.name = name;
-	conf.instance = INSTANCE_PRINCIPAL;
-	conf.max_instances = 1;
-	conf.start_timeout = conf.stop_timeout = 1;
-	backend_add(1, &conf);
-	backend_commit(1);
+	(void)the_backend(INSTANCE_PRINCIPAL, 1);
 	keeper = peer(1, ROLE_KEEPER);
 	one = peer(1, ROLE_WORKER);
 	two = peer(2, ROLE_WORKER);

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "runner_main.h"
+#include "runner_child.h"
 #include "test.h"
 
 #define LARGE (15 * 1024 * 1024)
@@ -23,7 +22,7 @@ static struct child *born(void);
 static const struct peer_class class = {"worker", NULL, 0, 1, gone, NULL};
 static struct peer *worker;
 static uint32_t next_id;
-static int ours[2]; /* the other end of a child's input and output */
+static int ours; /* the end of a child's input and output that it has */
 
 static void
 gone(struct peer *p)
@@ -35,17 +34,6 @@ static struct child *
 born(void)
 {
 	return TAILQ_FIRST(&backend_find(1)->children);
-}
-
-static void
-up(struct child *c)
-{
-	static char init[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
-			     "{\"protocolVersion\":\"2025-11-25\"}}";
-
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ours) == 0);
-	child_io(spawned, 1, 1, ours[0]);
-	mux_line(c, init, sizeof(init) - 1);
 }
 
 static void
@@ -93,7 +81,7 @@ test_bytes(struct session *s)
 	CHECK(c->nwaiting == 1 && c->waitlen == LARGE);
 	call(s, large, LARGE);
 	CHECK(c->nwaiting == 2);
-	up(c);
+	ours = comes_up(c);
 	CHECK(c->nwaiting == 0 && c->waitlen == 0);
 	free(large);
 }
@@ -119,30 +107,19 @@ ends(void)
 {
 	child_end(born());
 	child_exited(spawned, 0, "");
-	close(ours[1]);
+	close(ours);
 	CHECK(born() == NULL);
 }
 
 int
 main(void)
 {
-	struct conf_stdio conf;
 	struct session *s;
 	struct n_open m;
-	char name[] = "unit", who[] = "";
+	char who[] = "";
 	int fd[2];
 
-	log_init("test", 1);
-	log_setlevel(LOG_L_ERROR);
-	peer_setbase(event_base_new());
-	memset(&conf, 0, sizeof(conf));
-	conf.id = 1;
-	conf.name = name;
-	conf.instance = INSTANCE_SHARED;
-	conf.max_instances = 1;
-	conf.start_timeout = conf.stop_timeout = 1;
-	backend_add(1, &conf);
-	backend_commit(1);
+	(void)the_backend(INSTANCE_SHARED, 1);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	worker = peer_new(fd[0], &class, ROLE_WORKER, 1, 1, NULL);
 	memset(&m, 0, sizeof(m));
@@ -150,7 +127,7 @@ main(void)
 	m.subject = who;
 	session_open(worker, ++next_id, &m);
 	CHECK(born() != NULL);
-	up(born());
+	ours = comes_up(born());
 	s = TAILQ_FIRST(&backend_find(1)->sessions);
 	CHECK(s != NULL);
 	ends();

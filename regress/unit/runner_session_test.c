@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include "compat.h"
-#include "log.h"
-#include "runner_main.h"
+#include "runner_child.h"
 #include "test.h"
 
 static void gone(struct peer *);
@@ -127,20 +126,6 @@ newest(void)
 	return TAILQ_LAST(&b->children, children);
 }
 
-static int
-up(struct child *c)
-{
-	static char init[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
-			     "{\"protocolVersion\":\"2025-11-25\"}}";
-	int fd[2];
-
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	child_io(c->id, 1, 1, fd[0]);
-	mux_line(c, init, sizeof(init) - 1);
-	CHECK(c->state == CHILD_UP);
-	return fd[1];
-}
-
 static void
 fill(void)
 {
@@ -179,7 +164,7 @@ test_cancel(void)
 	session_cancel(worker, next_id);
 	turn();
 	CHECK(refused == 1 && last_id == next_id);
-	fd = up(newest());
+	fd = comes_up(newest());
 	turn();
 	CHECK(opened == 0 && sessions() == 0);
 	close(fd);
@@ -196,7 +181,7 @@ test_leave(void)
 
 	reset();
 	open_for(1);
-	fd = up(newest());
+	fd = comes_up(newest());
 	turn();
 	CHECK(opened == 1 && sessions() == 1);
 	s = TAILQ_FIRST(&b->sessions);
@@ -222,7 +207,7 @@ test_full(void)
 	reset();
 	open_for(1);
 	fill();
-	fd = up(newest());
+	fd = comes_up(newest());
 	/* Not told: nobody could say which session it is. */
 	CHECK(sessions() == 0 && openers_owed(worker) == 1);
 	sends("none", N_POST);
@@ -251,7 +236,7 @@ test_full(void)
 	/* And to nobody if there is nobody. */
 	open_for(1);
 	fill();
-	fd = up(newest());
+	fd = comes_up(newest());
 	CHECK(openers_owed(worker) == 1);
 	sessions_gone(worker);
 	CHECK(openers_owed(worker) == 0);
@@ -270,10 +255,10 @@ test_instances(void)
 	reset();
 	open_for(1);
 	c[0] = newest();
-	fd[0] = up(c[0]);
+	fd[0] = comes_up(c[0]);
 	open_for(2);
 	c[1] = newest();
-	fd[1] = up(c[1]);
+	fd[1] = comes_up(c[1]);
 	open_for(3);
 	turn();
 	CHECK(opened == 2 && refused == 1 && b->nchildren == 2);
@@ -293,7 +278,7 @@ test_instances(void)
 	CHECK(b->nchildren == 3);
 	child_exited(c[0]->id, 0, "");
 	CHECK(c[2]->state == CHILD_SPAWNING && spawned == c[2]->id);
-	fd[2] = up(c[2]);
+	fd[2] = comes_up(c[2]);
 	turn();
 	CHECK(opened == 4 && b->nchildren == 2);
 
@@ -320,7 +305,7 @@ test_looks(void)
 	for (i = 0; i < 2; i++) {
 		open_for((uint8_t)i);
 		c[i] = newest();
-		fd[i] = up(c[i]);
+		fd[i] = comes_up(c[i]);
 		c[i]->used -= 3000;
 	}
 	memset(&m, 0, sizeof(m));
@@ -335,7 +320,7 @@ test_looks(void)
 	session_open(keeper, 2, &m);
 	c[3] = newest();
 	CHECK(c[3]->state == CHILD_DUE);
-	fd[2] = up(c[2]);
+	fd[2] = comes_up(c[2]);
 	child_end(c[2]);
 	CHECK(c[3]->state == CHILD_DUE);
 	child_exited(c[2]->id, 0, "");
@@ -346,8 +331,8 @@ test_looks(void)
 	open_for(1);
 	c[1] = newest();
 	CHECK(c[1] != c[3] && c[1]->state == CHILD_SPAWNING);
-	close(up(c[1]));
-	fd[3] = up(c[3]);
+	close(comes_up(c[1]));
+	fd[3] = comes_up(c[3]);
 	for (i = 0; i < 4; i++) {
 		if (i == 2)
 			continue;
@@ -369,7 +354,7 @@ test_crash(void)
 
 	reset();
 	open_for(1);
-	fd = up(newest());
+	fd = comes_up(newest());
 	child_exited(newest()->id, 7 << 8, "");
 	close(fd);
 	open_for(2);
@@ -416,22 +401,9 @@ test_early(void)
 int
 main(void)
 {
-	struct conf_stdio conf;
-	char name[] = "unit";
 	int fd[2], more[2];
 
-	log_init("test", 1);
-	log_setlevel(LOG_L_ERROR);
-	peer_setbase(event_base_new());
-	memset(&conf, 0, sizeof(conf));
-	conf.id = 1;
-	conf.name = name;
-	conf.instance = INSTANCE_SESSION;
-	conf.max_instances = 2;
-	conf.start_timeout = conf.stop_timeout = 1;
-	backend_add(1, &conf);
-	backend_commit(1);
-	b = backend_find(1);
+	b = the_backend(INSTANCE_SESSION, 2);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	worker = peer_new(fd[0], &class, ROLE_WORKER, 1, 1, NULL);
 	far = peer_new(fd[1], &far_class, ROLE_RUNNER, 0, 1, NULL);
