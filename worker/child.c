@@ -78,8 +78,7 @@ static const struct peer_class runner_class = {
     "runner", rules, sizeof(rules) / sizeof(rules[0]), 1, runner_gone, NULL};
 
 static struct peer *runner;
-static uint64_t
-    lost; /* ms: since when there is none; 0: there is, or never was */
+static uint64_t lost; /* ms: when it ended; 0: it has not */
 static void (*look)(uint32_t);
 static uint32_t next_id;
 static struct childreqs reqs[BUCKETS]; /* by id */
@@ -254,11 +253,10 @@ on_opened(struct peer *p, uint32_t id, void *msg, int fd)
 	if (o == NULL)
 		return;
 	TAILQ_REMOVE(&opens, o, entry);
-	if (o->cb == NULL && *m->error == '\0')
-		leave(o->backend, m->session);
-	else if (o->cb == NULL)
-		;
-	else if (*m->error != '\0')
+	if (o->cb == NULL) {
+		if (*m->error == '\0')
+			leave(o->backend, m->session);
+	} else if (*m->error != '\0')
 		o->cb(o->arg, m->error, NULL, NULL, NULL, 0);
 	else
 		o->cb(o->arg, NULL, m->session, m->revision,

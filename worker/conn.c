@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 
 #include "compat.h"
 #include "conn.h"
-#include "files.h"
+#include "listener.h"
 #include "log.h"
 #include "peer.h"
 #include "route.h"
@@ -25,19 +24,15 @@
 #include "unread.h"
 #include "worker.h"
 
-#define READ_SIZE     (64 * 1024)
-#define AHEAD_MAX     (64 * 1024) /* pipelined bytes held for a busy client */
-#define BEHIND_MAX    (64 * 1024) /* unsent answers before the next request */
-#define HEAD_TIME     10000 /* ms for a head, once it has begun */
-#define BODY_TIME     30000 /* ms for a small body */
-#define BODY_RATE     500 /* bytes a second of a large one, over as many ms */
-#define TLS_TIME      10000 /* ms for its handshake */
-#define SMALL_BODY    (64 * 1024) /* what anybody may send */
-#define MAX_LISTENERS 64
+#define READ_SIZE  (64 * 1024)
+#define AHEAD_MAX  (64 * 1024) /* pipelined bytes held for a busy client */
+#define BEHIND_MAX (64 * 1024) /* unsent answers before the next request */
+#define HEAD_TIME  10000 /* ms for a head, once it has begun */
+#define BODY_TIME  30000 /* ms for a small body */
+#define BODY_RATE  500 /* bytes a second of a large one, over as many ms */
+#define TLS_TIME   10000 /* ms for its handshake */
+#define SMALL_BODY (64 * 1024) /* what anybody may send */
 
-static void conn_accept(evutil_socket_t, short, void *);
-struct listener;
-static void conn_new(int, struct sockaddr_storage *, const struct listener *);
 static void conn_read(void *);
 static void conn_drained(void *);
 static void conn_input(struct conn *);
@@ -51,123 +46,33 @@ static void conn_last(struct conn *);
 static void conn_linger(struct conn *);
 static void conn_close(struct conn *);
 static void conn_tick(evutil_socket_t, short, void *);
-static void conn_room(void);
-static void conn_again(void);
-static size_t conn_limit(void);
 static struct request *request_new(struct conn *);
 static void request_free(struct request *);
 
 static TAILQ_HEAD(, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
 static size_t nconns;
-static struct listener {
-	struct event ev;
-	int fd;
-	int loopback;
-	struct tls_config *tls; /* NULL: plain */
-} listeners[MAX_LISTENERS];
-static size_t nlisteners;
-static int accepting = 1;
 static struct event *ticker;
 static struct request *spare; /* one kept, so that none is made per call */
 static char readbuf[READ_SIZE];
 
 void
-conn_listen(int fd, int loopback, struct tls_config *tls)
+conn_start(void)
 {
 	struct timeval tv = {1, 0};
-	struct listener *l;
 
-	if (nlisteners == MAX_LISTENERS) {
-		log_warnx("more than %d listening addresses", MAX_LISTENERS);
-		close(fd);
+	if (ticker != NULL)
 		return;
-	}
-	l = &listeners[nlisteners++];
-	l->fd = fd;
-	l->loopback = loopback;
-	l->tls = tls;
-	event_assign(
-	    &l->ev, peer_base(), fd, EV_READ | EV_PERSIST, conn_accept, l);
-	event_add(&l->ev, NULL);
-	if (ticker == NULL) {
-		ticker =
-		    event_new(peer_base(), -1, EV_PERSIST, conn_tick, NULL);
-		if (ticker == NULL)
-			fatalx("out of memory");
-		event_add(ticker, &tv);
-	}
+	ticker = event_new(peer_base(), -1, EV_PERSIST, conn_tick, NULL);
+	if (ticker == NULL || event_add(ticker, &tv) == -1)
+		fatalx("out of memory");
 }
 
-static void
-conn_accept(evutil_socket_t lfd, short what, void *arg)
+void
+conn_new(int fd, const struct sockaddr_storage *ss, int loopback,
+    struct tls_config *tls)
 {
-	struct listener *l = arg;
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int fd;
-
-	(void)what;
-	fd = accept4(
-	    lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd == -1) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS) {
-			log_warn("accept");
-			accepting = 0;
-			conn_room();
-		}
-		return;
-	}
-	conn_new(fd, &ss, l);
-	if (nconns >= conn_limit() || files_scarce(fd)) {
-		accepting = 0;
-		conn_room();
-	}
-}
-
-/* There may be room again. */
-static void
-conn_again(void)
-{
-	if (accepting || worker.draining || nconns >= conn_limit() ||
-	    !files_room())
-		return;
-	accepting = 1;
-	conn_room();
-}
-
-static size_t
-conn_limit(void)
-{
-	size_t n;
-
-	if (worker.conf.connections == 0)
-		return SIZE_MAX;
-	n = worker.conf.connections /
-	    (worker.conf.workers ? worker.conf.workers : 1);
-	return n ? n : 1;
-}
-
-/* Turns accepting on or off on all listeners as `accepting` says. */
-static void
-conn_room(void)
-{
-	size_t i;
-
-	for (i = 0; i < nlisteners; i++) {
-		if (listeners[i].fd == -1)
-			continue;
-		if (accepting)
-			event_add(&listeners[i].ev, NULL);
-		else
-			event_del(&listeners[i].ev);
-	}
-}
-
-static void
-conn_new(int fd, struct sockaddr_storage *ss, const struct listener *l)
-{
-	struct sockaddr_in *sin = (struct sockaddr_in *)ss;
-	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)ss;
 	struct conn *c;
 	int one = 1;
 
@@ -183,12 +88,12 @@ conn_new(int fd, struct sockaddr_storage *ss, const struct listener *l)
 		inet_ntop(AF_INET6, &sin6->sin6_addr, c->addr, sizeof(c->addr));
 		c->loopback_peer = IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
 	}
-	c->loopback_listener = l->loopback;
+	c->loopback_listener = loopback;
 	c->deadline = mono_msec() + worker.conf.keepalive_timeout * 1000;
 	stream_open(&c->s, fd, conn_read, conn_drained, c);
-	if (l->tls != NULL) {
+	if (tls != NULL) {
 		c->deadline = mono_msec() + TLS_TIME;
-		if (stream_tls_server(&c->s, l->tls) == -1) {
+		if (stream_tls_server(&c->s, tls) == -1) {
 			stream_close(&c->s);
 			free(c);
 			return;
@@ -219,6 +124,17 @@ conn_pipe(int fd)
 	c->close_after = 1;
 	c->rq->streaming = 1;
 	return c->rq;
+}
+
+size_t
+conn_unread(void)
+{
+	const struct conn *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH (c, &conns, entry)
+		n += stream_queued(&c->s);
+	return n;
 }
 
 size_t
@@ -573,7 +489,7 @@ conn_close(struct conn *c)
 	}
 	free(c->in);
 	free(c);
-	conn_again();
+	listeners_again();
 }
 
 /* Once a second: whoever is late goes. */
@@ -586,7 +502,7 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	conn_again();
+	listeners_again();
 	unread_begin();
 	for (c = TAILQ_FIRST(&conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
@@ -624,15 +540,7 @@ conn_tick(evutil_socket_t fd, short what, void *arg)
 void
 conn_drain(int stop)
 {
-	size_t i;
-
-	for (i = 0; i < nlisteners; i++) {
-		if (listeners[i].fd == -1)
-			continue;
-		event_del(&listeners[i].ev);
-		close(listeners[i].fd);
-		listeners[i].fd = -1;
-	}
+	listeners_close();
 	if (stop)
 		conn_close_idle();
 }

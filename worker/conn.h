@@ -2,8 +2,8 @@
 #define CONN_H
 
 /*
- * Client connections: accept, read requests one after the other, hand them to
- * the router, close. Only conn.c and reply.c look inside struct conn.
+ * Client connections: read requests one after the other, hand them to the
+ * router, close. Only conn.c, reply.c and unread.c look inside struct conn.
  */
 #include <sys/queue.h>
 
@@ -44,8 +44,12 @@ struct conn {
 	char addr[INET6_ADDRSTRLEN];
 };
 
-/* A listening socket from master; tls: NULL for plain HTTP. */
-void conn_listen(int fd, int loopback, struct tls_config *tls);
+/* Once, before the first. */
+void conn_start(void);
+/* A connected socket, which is taken, from this address; loopback: by a listener
+ * that only this machine can reach; tls: NULL for plain HTTP. */
+void conn_new(int fd, const struct sockaddr_storage *, int loopback,
+    struct tls_config *tls);
 /* A request whose answer goes to another worker, over a socketpair: a stream
  * without any head. fd is taken; NULL when memory is out. */
 struct request *conn_pipe(int fd);
@@ -55,6 +59,8 @@ void conn_drain(int stop);
  * not come whole are refused. None is left LINGER_TIME later. */
 void conn_end_all(void);
 size_t conn_count(void);
+/* Bytes that clients have not taken yet, of all connections. */
+size_t conn_unread(void);
 /* Called by reply.c when the answer is complete. */
 void conn_done(struct conn *);
 /* Broken: close without more ado; rq->gone is called. */

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "authc.h"
 #include "compat.h"
 #include "conn.h"
 #include "digest.h"
@@ -589,7 +589,7 @@ getstreams_tick(void)
 	struct getstream *g, *next;
 	struct feed *f;
 	uint64_t now = mono_msec();
-	int64_t wall = time(NULL);
+	int64_t wall = authc_now();
 
 	for (g = LIST_FIRST(&streams); g != NULL; g = next) {
 		next = LIST_NEXT(g, entry);

@@ -67,8 +67,7 @@ static const struct peer_class keeper_class = {
     "keeper", rules, sizeof(rules) / sizeof(rules[0]), 1, keeper_gone, NULL};
 
 static struct peer *keeper;
-static uint64_t
-    lost; /* ms: since when there is none; 0: there is, or never was */
+static uint64_t lost; /* ms: when it ended; 0: it has not */
 
 void
 keeperc_channel(int fd)

@@ -18,6 +18,7 @@
 #define MAX_QUESTIONS 16 /* open at once, of one asker */
 #define MAX_TOKEN     1024
 #define MAX_LEFT      256 /* answered calls of one backend that left some */
+#define CALL_FIRST    2000 /* ms beyond max_time: a call's own end says more */
 
 struct question {
 	TAILQ_ENTRY(question) entry;
@@ -426,7 +427,7 @@ question_overdue(uint64_t now)
 
 	TAILQ_FOREACH (q, &questions, entry) {
 		max = q->asker->backend->conf.max_time;
-		if (max != 0 && now - q->since > max * 1000ull)
+		if (max != 0 && now - q->since > max * 1000ull + CALL_FIRST)
 			return q;
 	}
 	return NULL;

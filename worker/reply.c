@@ -12,6 +12,7 @@
 #include "conn.h"
 #include "json.h"
 #include "route.h"
+#include "unread.h"
 #include "worker.h"
 
 #define REPLY_BACKLOG (256 * 1024) /* of a stream whose client is slow */
@@ -133,12 +134,14 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 	struct conn *c = rq->conn;
 	struct iovec iov[4];
 	char head[2048];
-	int n = 0;
+	size_t before;
+	int r, n = 0;
 
 	if (rq->batch != NULL) {
 		batch_answer(rq, body, len);
 		return;
 	}
+
 	iov[n].iov_base = head;
 	iov[n++].iov_len =
 	    reply_head(rq, status, ctype, len, head, sizeof(head));
@@ -152,7 +155,11 @@ reply(struct request *rq, int status, const char *ctype, const void *body,
 		memcpy(&iov[n].iov_base, &body, sizeof(body));
 		iov[n++].iov_len = len;
 	}
-	reply_sent(rq, stream_sendv(&c->s, iov, n));
+	before = stream_queued(&c->s);
+	r = stream_sendv(&c->s, iov, n);
+	if (stream_queued(&c->s) > before)
+		unread_queued(stream_queued(&c->s) - before);
+	reply_sent(rq, r);
 }
 
 /* The answer is with the socket or its queue. */

@@ -8,22 +8,29 @@
 #define TOTAL_MAX (256u * 1024 * 1024) /* of a worker */
 #define SMALL     (64 * 1024)
 
-static size_t total; /* at the last look, and what was to be queued since */
+static size_t total; /* at the last look, and what was queued since */
 static size_t sum; /* of this look */
 static struct conn *most;
 static int pressed; /* somebody had no room */
 
+/* What has been taken since the last look is seen only when it matters: to look
+ * at all connections for each answer would be too much. */
 int
 unread_room(size_t len)
 {
-	if (len <= SMALL)
+	if (len <= SMALL || total + len <= TOTAL_MAX)
 		return 1;
-	if (total + len > TOTAL_MAX) {
-		pressed = 1;
-		return 0;
-	}
+	total = conn_unread();
+	if (total + len <= TOTAL_MAX)
+		return 1;
+	pressed = 1;
+	return 0;
+}
+
+void
+unread_queued(size_t len)
+{
 	total += len;
-	return 1;
 }
 
 void

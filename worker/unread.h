@@ -9,6 +9,8 @@
 
 /* May so many bytes more be queued in this worker? What is small always may. */
 int unread_room(size_t);
+/* So many have been. */
+void unread_queued(size_t);
 /* Once a second each connection is looked at between these two: 1 when it takes
  * too little of what is queued and is to be cut off. */
 void unread_begin(void);

@@ -21,6 +21,7 @@
 #include "getstream.h"
 #include "keeperc.h"
 #include "level.h"
+#include "listener.h"
 #include "log.h"
 #include "master.h"
 #include "oldsse.h"
@@ -253,7 +254,7 @@ on_listener(struct peer *p, uint32_t id, void *msg, int fd)
 	(void)id;
 	if (m->tls > nshown)
 		fatalx("listener %s: no certificate came", m->address);
-	conn_listen(fd, m->loopback, m->tls > 0 ? shown[m->tls - 1] : NULL);
+	listener_add(fd, m->loopback, m->tls > 0 ? shown[m->tls - 1] : NULL);
 }
 
 static void
