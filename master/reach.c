@@ -530,7 +530,10 @@ reads_apart(struct load *l, const struct conf *c, const struct conf_be *be,
 	char *real;
 	int stopped;
 
-	for (i = 0; be->b.stdio != 0 && i <= x->read.n; i++) {
+	/* As root nothing is, and the file system may not answer. */
+	if ((l->flags & CONF_ROOT) || be->b.stdio == 0)
+		return;
+	for (i = 0; i <= x->read.n; i++) {
 		path = i < x->read.n ? x->read.v[i] : x->argv.v[0];
 		real = real_outside(path, all, &stopped);
 		if (!stopped)
