@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "compat.h"
 #include "log.h"
@@ -158,6 +159,21 @@ setproctitle(const char *fmt, ...)
 }
 
 #endif /* __linux__ */
+
+void
+close_from(int fd)
+{
+#ifdef __linux__
+	int max;
+
+	if (close_range((unsigned int)fd, ~0U, 0) == 0)
+		return;
+	for (max = (int)sysconf(_SC_OPEN_MAX); fd < max; fd++)
+		close(fd);
+#else
+	closefrom(fd);
+#endif
+}
 
 static void
 mono(struct timespec *ts)

@@ -27,6 +27,9 @@ void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 #define setproctitle_init(c, v, e) ((void)0)
 #endif
 
+/* Closes this descriptor and all above it. */
+void close_from(int);
+
 /* Seconds and milliseconds of a clock that never jumps. */
 uint64_t mono_sec(void);
 uint64_t mono_msec(void);

@@ -64,22 +64,6 @@ read_start(struct m_start *start)
 }
 
 static void
-close_above(int fd)
-{
-#ifdef __linux__
-	int i, max;
-
-	if (close_range((unsigned int)fd + 1, ~0U, 0) == 0)
-		return;
-	max = (int)sysconf(_SC_OPEN_MAX);
-	for (i = fd + 1; i < max; i++)
-		close(i);
-#else
-	closefrom(fd + 1);
-#endif
-}
-
-static void
 ignore(int sig)
 {
 	struct sigaction sa;
@@ -97,7 +81,7 @@ priv_boot(struct m_start *start, enum role role)
 
 	if (fstat(PROTO_CONTROL_FD, &st) == -1 || !S_ISSOCK(st.st_mode))
 		fatalx("this program is started by mcpgwd, not by hand");
-	close_above(PROTO_CONTROL_FD);
+	close_from(PROTO_CONTROL_FD + 1);
 	umask(077);
 	ignore(SIGPIPE);
 	/* A terminal sends these to the whole group: master decides. */

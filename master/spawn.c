@@ -5,6 +5,9 @@
  */
 #include <sys/types.h>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,7 +54,7 @@ static int make_state(int, const char *, const struct m_exec *);
 static int make_dirs(const struct conf_be *, char **);
 static int write_exec(const struct m_exec *, pid_t);
 static pid_t spawn(const struct conf_be *, uint64_t, int *, int *, char **);
-static int what_to_exec(const struct conf_be *, pid_t, int);
+static int what_to_exec(const struct conf_be *, pid_t);
 static void nanny(const struct conf_be *, pid_t, int, int)
     __attribute__((noreturn));
 static void tell_exit(uint64_t, int, const char *);
@@ -176,7 +179,7 @@ write_exec(const struct m_exec *x, pid_t from)
 	h.type = M_EXEC;
 	h.len = (uint32_t)(sizeof h + len);
 	h.pid = (uint32_t)from;
-	fd = memfd_create("exec", MFD_CLOEXEC);
+	fd = memfd_create("exec", 0);
 	ok = fd != -1 && write(fd, &h, sizeof h) == (ssize_t)sizeof h &&
 	     write(fd, data, len) == (ssize_t)len &&
 	     lseek(fd, 0, SEEK_SET) == 0;
@@ -188,10 +191,10 @@ write_exec(const struct m_exec *x, pid_t from)
 	return -1;
 }
 
-/* In the child, since a file system may not answer. What is wrong goes to err,
- * the log of the backend. */
+/* In the child, since a file system may not answer. What is wrong goes to the
+ * log of the backend. */
 static int
-what_to_exec(const struct conf_be *be, pid_t from, int err)
+what_to_exec(const struct conf_be *be, pid_t from)
 {
 	struct m_exec x = be->child.x;
 	struct strv notes = {NULL, 0};
@@ -203,23 +206,24 @@ what_to_exec(const struct conf_be *be, pid_t from, int err)
 	if (x.processes != 0)
 		x.processes = (x.processes + 1) * be->child.s.max_instances;
 	if (reach_given(&x, &be->child, &notes, &why) == -1) {
-		dprintf(err, "mcpgwd: %s\n", why);
+		dprintf(STDERR_FILENO, "mcpgwd: %s\n", why);
 		return -1;
 	}
 	for (i = 0; i < notes.n; i++)
-		dprintf(err, "mcpgwd: %s\n", notes.v[i]);
+		dprintf(STDERR_FILENO, "mcpgwd: %s\n", notes.v[i]);
 	if ((fd = write_exec(&x, from)) == -1)
-		dprintf(err, "mcpgwd: %s\n", strerror(errno));
+		dprintf(STDERR_FILENO, "mcpgwd: %s\n", strerror(errno));
 	return fd;
 }
 
-/* In the child. */
+/* In the child. Before anything may have to be waited for it lets go of all that
+ * is master's, or its ports and channels would outlive it. */
 static void
 nanny(const struct conf_be *be, pid_t from, int io, int err)
 {
 	char *argv[] = {NULL, NULL}, *env[] = {NULL}, *path;
 	sigset_t none;
-	int sig, exec;
+	int sig;
 
 	/* Handlers would tell master. */
 	for (sig = 1; sig < NSIG; sig++)
@@ -229,17 +233,18 @@ nanny(const struct conf_be *be, pid_t from, int io, int err)
 	/* Away from where they are to go. */
 	io = fcntl(io, F_DUPFD, 10);
 	err = fcntl(err, F_DUPFD, 10);
-	exec = what_to_exec(be, from, err);
-	if (exec != -1)
-		exec = fcntl(exec, F_DUPFD, 10);
-	if (io == -1 || err == -1 || exec == -1 ||
-	    dup2(io, STDIN_FILENO) == -1 || dup2(io, STDOUT_FILENO) == -1 ||
-	    dup2(err, STDERR_FILENO) == -1 ||
-	    dup2(exec, PROTO_CONTROL_FD) == -1)
+	if (io == -1 || err == -1 || dup2(io, STDIN_FILENO) == -1 ||
+	    dup2(io, STDOUT_FILENO) == -1 || dup2(err, STDERR_FILENO) == -1)
 		_exit(126);
-#ifdef CLOSE_RANGE_CLOEXEC
-	(void)close_range(PROTO_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	close_from(PROTO_CONTROL_FD);
+#ifdef __linux__
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != from)
+		_exit(126);
 #endif
+	/* The first that is free. */
+	if (what_to_exec(be, from) != PROTO_CONTROL_FD)
+		_exit(126);
 	xasprintf(&path, "%s/nanny", master.libexec);
 	argv[0] = xstrdup("nanny");
 	execve(path, argv, env);

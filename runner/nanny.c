@@ -75,21 +75,6 @@ die_errno(const char *what)
 	die(EXIT_START, what, strerror(errno));
 }
 
-static void
-close_from(int fd)
-{
-#ifdef __linux__
-	int max;
-
-	if (close_range((unsigned int)fd, ~0U, 0) == 0)
-		return;
-	for (max = (int)sysconf(_SC_OPEN_MAX); fd < max; fd++)
-		close(fd);
-#else
-	closefrom(fd);
-#endif
-}
-
 static void *
 allocate(size_t n, size_t size)
 {

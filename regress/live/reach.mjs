@@ -1,12 +1,15 @@
 // ARG-7: what a stdio child is not given though it has put a link in the way,
 // at its next start, after a reload, and after a restart.
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync,
 } from 'node:fs';
-import { ok, root, run, same, test, tmp, until } from './lib/harness.mjs';
+import {
+	Child, bindable, ok, root, run, running, same, test, tmp, until,
+} from './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 import { backend, child, say, up } from './lib/child.mjs';
-import { node } from './lib/paths.mjs';
+import { live, node } from './lib/paths.mjs';
 
 const NOBODY = 65534;
 
@@ -145,7 +148,51 @@ async function beside() {
 	await gw.stop();
 }
 
+// What one may read is on a file system that does not answer.
+async function hangs(mnt) {
+	const gw = await Gateway.make({ mode: 'root', config: {
+		endpoints: { '/mcp': { backends: '*', auth: 'none' } },
+	} });
+	const slow = backend('root', 1, [child]);
+	slow.read.push(`${mnt}/x`);
+	gw.config.backends = { a: backend('root', 0, [child]), slow };
+	gw.write();
+	await gw.start({ ready: false });
+	await works(gw, 'a');
+	await gw.reload();
+	await works(gw, 'a');
+	const pids = gw.processes().map((p) => p.pid);
+	ok(gw.processes().some((p) => p.args[0].endsWith('/mcpgwd')),
+	    'a child that waits for it');
+	process.kill(gw.child.pid, 'SIGKILL');
+	await until('all to end with master', () => !pids.some(running));
+	ok(await bindable(gw.port), 'its port is free');
+}
+
+// Only root can mount one, and not where the kernel has no FUSE.
+async function unanswered() {
+	const d = tmp(), mnt = `${d}/mnt`;
+	mkdirSync(mnt);
+	execFileSync(process.env.CC ?? 'cc', ['-D_GNU_SOURCE', '-o', `${d}/hang`,
+	    `${live}/fixture/hang.c`]);
+	const fs = new Child('hang', `${d}/hang`, [mnt]);
+	await until('it to be mounted', () => !fs.alive || fs.output !== '');
+	if (!fs.output.startsWith('mounted')) {
+		console.log(`# no FUSE here: ${fs.output.trim()}`);
+		return;
+	}
+	try {
+		await hangs(mnt);
+	} finally {
+		await fs.stop();
+		execFileSync('umount', ['-l', mnt]);
+	}
+}
+
 run('reach', async () => {
+	if (root)
+		await test('ARG-7 a file system that does not answer keeps one ' +
+		    'child waiting, and nothing else (root)', unanswered);
 	await test('ARG-7 what lies beside a program is not the config (user)',
 	    beside);
 	for (const mode of modes) {
