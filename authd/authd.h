@@ -71,7 +71,8 @@ uint64_t clock_mono(void);
 int clock_load(void);
 /* In a request: stores the mark if it moved by more than age seconds. */
 int clock_save(int64_t age);
-/* After a commit that failed: what was saved was not. */
+/* After a commit that failed: what was saved was not, nor what was done about a
+ * correction. */
 void clock_unsaved(void);
 
 /* ---- secret.c ---- */

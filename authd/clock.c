@@ -27,6 +27,7 @@ static int64_t mark; /* highest time believed */
 static int64_t saved; /* of it in the store */
 static int ahead; /* the wall clock is more than a day past mark */
 static int corrected = 1; /* it was, and is not any more */
+static int told; /* of that, whoever asked last */
 static int64_t ahead_wall;
 static uint64_t ahead_mono;
 static int behind_said;
@@ -119,12 +120,10 @@ clock_settled(void)
 int
 clock_corrected(void)
 {
-	int was;
-
 	(void)clock_now();
-	was = corrected;
+	told = corrected;
 	corrected = 0;
-	return was;
+	return told;
 }
 
 int
@@ -162,4 +161,5 @@ void
 clock_unsaved(void)
 {
 	saved = 0;
+	corrected |= told;
 }

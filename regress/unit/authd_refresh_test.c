@@ -416,6 +416,11 @@ clock_ahead(void)
 	CHECK(!clock_corrected());
 	fix_wall -= year;
 	CHECK(clock_corrected());
+	/* What was written for that is not in the store. */
+	clock_unsaved();
+	CHECK(clock_corrected());
+	CHECK(!clock_corrected());
+	clock_unsaved();
 	CHECK(!clock_corrected());
 	FREE_TOKENS(&ans);
 	CHECK(fix_redeem(client, kept, &ans) == 400);
