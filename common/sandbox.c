@@ -38,7 +38,6 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -479,32 +478,33 @@ sandbox_nanny(int gated)
 
 /* ---- a stdio child: the last thing before it is executed ---- */
 
-/* Closes dir; a link is ELOOP. */
+/* Closes dir. What may lead back or elsewhere is ELOOP. */
 static int
 open_part(int dir, const char *name, size_t len)
 {
 	char part[NAME_MAX + 1];
 	struct stat st;
-	int fd;
+	int fd = -1;
 
-	if (len >= sizeof(part)) {
-		close(dir);
+	if (len >= sizeof(part))
 		errno = ENAMETOOLONG;
-		return -1;
+	else {
+		memcpy(part, name, len);
+		part[len] = '\0';
+		fd = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	}
-	memcpy(part, name, len);
-	part[len] = '\0';
-	fd = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	close(dir);
-	if (fd == -1 || (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode)))
-		return fd;
-	close(fd);
-	errno = ELOOP;
-	return -1;
+	if (fd != -1 && (strcmp(part, "..") == 0 || fstat(fd, &st) == -1 ||
+			    S_ISLNK(st.st_mode))) {
+		close(fd);
+		fd = -1;
+		errno = ELOOP;
+	}
+	return fd;
 }
 
 static int
-open_parts(const char *path)
+open_real(const char *path)
 {
 	size_t len;
 	int fd;
@@ -515,27 +515,6 @@ open_parts(const char *path)
 		fd = open_part(fd, path, len);
 	}
 	return fd;
-}
-
-/* No part of path may lead back or elsewhere: ELOOP. */
-static int
-open_real(const char *path)
-{
-	const struct open_how how = {
-	    .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
-	const char *p;
-	int fd;
-
-	for (p = path; (p = strstr(p, "/..")) != NULL; p += 3) {
-		if (p[3] == '/' || p[3] == '\0') {
-			errno = ELOOP;
-			return -1;
-		}
-	}
-	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-	return fd != -1 || (errno != ENOSYS && errno != EPERM)
-		   ? fd
-		   : open_parts(path);
 }
 
 /* What master has found is opened as it is: a child before may have put a link

@@ -44,7 +44,6 @@ curl/*                -
 seccomp.h             -
 linux/seccomp.h       common/sandbox.c common/sandbox_gate.c
 linux/landlock.h      common/sandbox.c
-linux/openat2.h       common/sandbox.c
 linux/filter.h        common/sandbox.c
 linux/audit.h         common/sandbox.c
 linux/sched.h         common/cgroup.c

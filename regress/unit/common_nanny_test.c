@@ -479,23 +479,6 @@ test_links(void)
 	CHECK(unlink(link) == 0);
 }
 
-/* The same without openat2(2). */
-static void
-test_links_old(void)
-{
-	int status = -1;
-	pid_t pid;
-
-	fflush(stdout);
-	if ((pid = fork()) == 0) {
-		without(SYS_openat2);
-		test_failed = 0;
-		test_links();
-		_exit(test_failed != 0);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-}
-
 /* It makes the one for temporary files as its user. A link that the child has
  * left in its place leads nowhere. */
 static void
@@ -634,7 +617,6 @@ main(int argc, char **argv)
 	test_files();
 	test_beside();
 	test_links();
-	test_links_old();
 	test_tmp();
 	test_processes();
 	test_size();
