@@ -32,35 +32,45 @@ struct usage {
 	char state;
 };
 
-static int read_one(const char *, struct usage *);
+static void read_proc(pid_t, const char *, char *, size_t);
+static int read_one(pid_t, struct usage *);
 static void look(void);
 static int below(pid_t, pid_t);
 static int by_pid(const void *, const void *);
 static int end_one(const struct usage *);
 static unsigned long number_of(const char *, const char *, unsigned long);
-static void read_status(const char *, char *, size_t);
 static int is_confined(const struct usage *, uid_t, unsigned long);
 
 static struct usage *all;
 static size_t nall, room;
 static uint64_t looked; /* ms */
 
+/* The text of one of its files; "": there is none. */
+static void
+read_proc(pid_t pid, const char *file, char *buf, size_t size)
+{
+	char path[64];
+	ssize_t n = -1;
+	int fd;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1) {
+		n = read(fd, buf, size - 1);
+		close(fd);
+	}
+	buf[n > 0 ? n : 0] = '\0';
+}
+
 /* pid (name) state ppid …: the name may hold anything. */
 static int
-read_one(const char *name, struct usage *u)
+read_one(pid_t pid, struct usage *u)
 {
-	char path[64], buf[1024], *p;
 	unsigned long long utime, stime;
 	long long cutime, cstime, rss;
-	ssize_t n;
-	int fd, parent;
+	char buf[1024], *p;
+	int parent;
 
-	(void)snprintf(path, sizeof path, "/proc/%.16s/stat", name);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return -1;
-	n = read(fd, buf, sizeof buf - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
+	read_proc(pid, "stat", buf, sizeof buf);
 	if ((p = strrchr(buf, ')')) == NULL ||
 	    sscanf(p + 1,
 		" %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld "
@@ -68,7 +78,7 @@ read_one(const char *name, struct usage *u)
 		&u->state, &parent, &utime, &stime, &cutime, &cstime, &u->born,
 		&rss) != 8)
 		return -1;
-	u->pid = (pid_t)strtol(name, NULL, 10);
+	u->pid = pid;
 	u->parent = parent;
 	u->ticks = utime + stime + (uint64_t)cutime + (uint64_t)cstime;
 	u->pages = rss > 0 ? (uint64_t)rss : 0;
@@ -100,7 +110,8 @@ look(void)
 			room = room == 0 ? 256 : room * 2;
 			all = xrealloc(all, room * sizeof *all);
 		}
-		if (read_one(de->d_name, &all[nall]) == 0)
+		if (read_one((pid_t)strtol(de->d_name, NULL, 10), &all[nall]) ==
+		    0)
 			nall++;
 	}
 	closedir(d);
@@ -163,13 +174,11 @@ static int
 end_one(const struct usage *u)
 {
 	struct usage now;
-	char name[16];
 	int fd, rv = -1;
 
 	if ((fd = (int)syscall(SYS_pidfd_open, u->pid, 0)) == -1)
 		return -1;
-	(void)snprintf(name, sizeof name, "%d", (int)u->pid);
-	if (read_one(name, &now) == 0 && now.born == u->born)
+	if (read_one(u->pid, &now) == 0 && now.born == u->born)
 		rv = (int)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	close(fd);
 	return rv;
@@ -208,10 +217,8 @@ uint64_t
 tree_born(pid_t pid)
 {
 	struct usage u;
-	char name[16];
 
-	(void)snprintf(name, sizeof name, "%d", (int)pid);
-	return read_one(name, &u) == 0 ? u.born : 0;
+	return read_one(pid, &u) == 0 ? u.born : 0;
 }
 
 /* The number behind key, which is "\nName:". */
@@ -221,23 +228,6 @@ number_of(const char *status, const char *key, unsigned long otherwise)
 	const char *s = strstr(status, key);
 
 	return s == NULL ? otherwise : strtoul(s + strlen(key), NULL, 10);
-}
-
-static void
-read_status(const char *name, char *buf, size_t size)
-{
-	char path[64];
-	ssize_t n;
-	int fd;
-
-	(void)snprintf(path, sizeof path, "/proc/%.16s/status", name);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1) {
-		*buf = '\0';
-		return;
-	}
-	n = read(fd, buf, size - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
 }
 
 /*
@@ -250,10 +240,9 @@ read_status(const char *name, char *buf, size_t size)
 static int
 is_confined(const struct usage *u, uid_t uid, unsigned long filters)
 {
-	char status[4096], name[16];
+	char status[4096];
 
-	(void)snprintf(name, sizeof name, "%d", (int)u->pid);
-	read_status(name, status, sizeof status);
+	read_proc(u->pid, "status", status, sizeof status);
 	return number_of(status, "\nUid:", (unsigned long)-1) == uid &&
 	       number_of(status, "\nNoNewPrivs:", 0) == 1 &&
 	       number_of(status, "\nSeccomp:", 0) == 2 &&
@@ -269,7 +258,7 @@ tree_orphans(uid_t uid, uint64_t born, int (*ours)(pid_t))
 	char status[4096];
 	size_t i, k;
 
-	read_status("self", status, sizeof status);
+	read_proc(getpid(), "status", status, sizeof status);
 	filters = number_of(status, FILTERS, 0);
 	for (round = 0; born != 0 && n > 0 && round < ROUNDS; round++) {
 		look();
