@@ -282,15 +282,16 @@ step_of(const struct entry *e, int kind)
 	return kind == K_USER && step > STEP_USER ? STEP_USER : step;
 }
 
+/* Kind is K_ADDR or K_USER. */
 static void
-add_one(
-    int kind, const char *text, int part, const char *addr, const char *user)
+add_one(int kind, const char *addr, const char *user)
 {
+	int part = kind == K_USER ? K_PART_USER : K_PART_ADDR;
 	uint8_t key[KEY_LEN];
 	struct entry *e;
 	uint64_t added;
 
-	make_key(key, kind, text);
+	make_key(key, kind, kind == K_USER ? user : addr);
 	e = obtain(kind, key);
 	added = add_to(e, step_of(e, kind));
 	make_both(key, part, addr, user);
@@ -299,9 +300,9 @@ add_one(
 
 /* What is left of a part; less than was added, since penalties run out. */
 static void
-take_back(
-    int kind, const char *text, int part, const char *addr, const char *user)
+take_back(int kind, const char *addr, const char *user)
 {
+	int part = kind == K_USER ? K_PART_USER : K_PART_ADDR;
 	uint64_t now = clock_mono(), left;
 	uint8_t key[KEY_LEN];
 	struct entry *e, *p;
@@ -309,7 +310,7 @@ take_back(
 	make_both(key, part, addr, user);
 	if ((p = find(key)) == NULL)
 		return;
-	make_key(key, kind, text);
+	make_key(key, kind, kind == K_USER ? user : addr);
 	if ((e = find(key)) != NULL) {
 		left = p->until > now ? p->until - now : 0;
 		e->until = e->until > now + left ? e->until - left : now;
@@ -324,8 +325,8 @@ void
 penalty_add(const char *addr, const char *user)
 {
 	if (!unlimited(addr))
-		add_one(K_ADDR, addr, K_PART_ADDR, addr, user);
-	add_one(K_USER, user, K_PART_USER, addr, user);
+		add_one(K_ADDR, addr, user);
+	add_one(K_USER, addr, user);
 }
 
 void
@@ -333,8 +334,8 @@ penalty_clear(const char *addr, const char *user)
 {
 	uint8_t key[KEY_LEN];
 
-	take_back(K_ADDR, addr, K_PART_ADDR, addr, user);
-	take_back(K_USER, user, K_PART_USER, addr, user);
+	take_back(K_ADDR, addr, user);
+	take_back(K_USER, addr, user);
 	if (unlimited(addr))
 		return;
 	make_both(key, K_KNOWN, addr, user);
