@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compat.h"
+#include "log.h"
 #include "wire.h"
 
 struct cursor {
@@ -452,6 +453,13 @@ strv_add(struct strv *sv, const char *s)
 	sv->v = v;
 	sv->v[sv->n++] = copy;
 	return 0;
+}
+
+void
+xstrv_add(struct strv *sv, const char *s)
+{
+	if (strv_add(sv, s) == -1)
+		fatalx("out of memory");
 }
 
 int

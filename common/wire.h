@@ -72,8 +72,10 @@ void wire_free(const struct msgdef *, void *msg);
 /* Deep copy into *dst; -1 if memory is out. */
 int wire_copy(const struct msgdef *, void *dst, const void *src);
 
-/* strv helpers; strv_add copies, -1 if memory is out. */
+/* strv helpers; strv_add copies, -1 if memory is out, which is fatal to the
+ * other. */
 int strv_add(struct strv *, const char *);
+void xstrv_add(struct strv *, const char *);
 int strv_has(const struct strv *, const char *);
 void strv_free(struct strv *);
 

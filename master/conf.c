@@ -49,8 +49,7 @@ static void
 add_all(struct strv *v, const char *const *s)
 {
 	for (; *s != NULL; s++)
-		if (strv_add(v, *s) == -1)
-			fatalx("out of memory");
+		xstrv_add(v, *s);
 }
 
 static void
@@ -268,8 +267,7 @@ default_endpoints(struct conf *c)
 		xasprintf(&ep->path, "/%s/mcp", be->b.name);
 		ep->prefix = PREFIX_NONE;
 		ep->pos = ep->bpos = be->pos;
-		if (strv_add(&ep->backends, be->b.name) == -1)
-			fatalx("out of memory");
+		xstrv_add(&ep->backends, be->b.name);
 		TAILQ_INSERT_TAIL(&c->endpoints, ep, entry);
 	}
 }

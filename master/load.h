@@ -103,6 +103,8 @@ char *file_read(const char *path, size_t max, size_t *len, const char **why);
 const char *file_keep(struct conf *, const char *path);
 /* path, or dir/path when relative. malloc'd. */
 char *path_join(const char *dir, const char *path);
+/* Whether path is dir or lies in it, by their names; both are absolute. */
+int path_below(const char *path, const char *dir);
 
 /* The table of the whole file (schema.c), defaults and references (conf.c). */
 extern const struct keydef schema_top[];

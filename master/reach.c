@@ -58,7 +58,6 @@ struct lates {
 	uint32_t n;
 };
 
-static void add(struct strv *, const char *);
 static void move(struct strv *, char *);
 static char *next_part(char **);
 static void step_up(char *);
@@ -69,7 +68,6 @@ static int may_follow(struct walk *, const char *, const char *);
 static char *step(struct walk *, char *, const char *, char **);
 static char *real_path(const char *, struct walk *);
 static char *real_outside(const char *, const struct strv *, int *);
-static int below(const char *, const char *);
 static int below_any(const char *, const struct strv *);
 static int same(const char *, const struct stat *);
 static int within(const char *, const char *);
@@ -102,16 +100,9 @@ static void note(struct strv *, const char *, ...)
 static struct strv changeable;
 
 static void
-add(struct strv *v, const char *s)
-{
-	if (strv_add(v, s) == -1)
-		fatalx("out of memory");
-}
-
-static void
 move(struct strv *v, char *s)
 {
-	add(v, s);
+	xstrv_add(v, s);
 	free(s);
 }
 
@@ -186,7 +177,7 @@ may_follow(struct walk *w, const char *dir, const char *link)
 		(w->inside != NULL && within_any(dir, w->inside))))
 		return 0;
 	if (w->links != NULL)
-		add(w->links, link);
+		xstrv_add(w->links, link);
 	return 1;
 }
 
@@ -256,25 +247,13 @@ real_outside(const char *path, const struct strv *inside, int *stopped)
 	return real;
 }
 
-/* Whether path is dir or lies in it, by their names, which are real ones. */
-static int
-below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	while (n > 0 && dir[n - 1] == '/')
-		n--;
-	return strncmp(path, dir, n) == 0 &&
-	       (path[n] == '/' || path[n] == '\0');
-}
-
 static int
 below_any(const char *path, const struct strv *dirs)
 {
 	uint32_t i;
 
 	for (i = 0; i < dirs->n; i++)
-		if (below(path, dirs->v[i]))
+		if (path_below(path, dirs->v[i]))
 			return 1;
 	return 0;
 }
@@ -296,7 +275,7 @@ within(const char *path, const char *dir)
 	char *above;
 	int rv;
 
-	if (below(path, dir))
+	if (path_below(path, dir))
 		return 1;
 	if (lstat(dir, &st) == -1)
 		return 0;
@@ -404,8 +383,8 @@ is_told(const struct conf_child *h, uint32_t i)
 	if (strstr(s, "/..") != NULL)
 		return 0;
 	for (j = 0; (other = changes(h, j)) != NULL; j++)
-		if (j != i && *other != '\0' && below(s, other) &&
-		    (j < i || !below(other, s)))
+		if (j != i && *other != '\0' && path_below(s, other) &&
+		    (j < i || !path_below(other, s)))
 			return 1;
 	return 0;
 }
@@ -476,11 +455,11 @@ own_prune(struct conf_child *h)
 	memset(&h->own, 0, sizeof h->own);
 	for (i = 0; i < all.n; i++) {
 		for (j = 0; j < all.n; j++)
-			if (j != i && below(all.v[i], all.v[j]) &&
-			    (j < i || !below(all.v[j], all.v[i])))
+			if (j != i && path_below(all.v[i], all.v[j]) &&
+			    (j < i || !path_below(all.v[j], all.v[i])))
 				break;
 		if (j == all.n)
-			add(&h->own, all.v[i]);
+			xstrv_add(&h->own, all.v[i]);
 	}
 	strv_free(&all);
 }
@@ -494,7 +473,7 @@ all_own(const struct conf *c, struct strv *all)
 	TAILQ_FOREACH (be, &c->backends, entry)
 		for (i = 0; i < be->child.own.n; i++)
 			if (!strv_has(all, be->child.own.v[i]))
-				add(all, be->child.own.v[i]);
+				xstrv_add(all, be->child.own.v[i]);
 }
 
 static void
@@ -602,7 +581,7 @@ give_program(struct m_exec *x, const struct conf_child *h, struct strv *notes)
 		    below_any(real, &h->own))
 			;
 		else if ((held = ours_at(x, h, real)) == NULL)
-			add(&x->program, real);
+			xstrv_add(&x->program, real);
 		else
 			note(notes,
 			    "%s: is not for this backend, since it holds %s; "
@@ -657,7 +636,7 @@ reach_given(struct m_exec *x, const struct conf_child *h, struct strv *notes,
 			return -1;
 		}
 		if (!below_any(real, &h->own))
-			add(&x->read, real);
+			xstrv_add(&x->read, real);
 		else if (stopped)
 			note(notes, OWN_LINK, read->v[i]);
 		free(real);

@@ -12,7 +12,6 @@
 
 #include "compat.h"
 #include "load.h"
-#include "log.h"
 
 #define SECRET_MAX 8192
 
@@ -83,9 +82,19 @@ bad:
 const char *
 file_keep(struct conf *c, const char *path)
 {
-	if (strv_add(&c->files, path) == -1)
-		fatalx("out of memory");
+	xstrv_add(&c->files, path);
 	return c->files.v[c->files.n - 1];
+}
+
+int
+path_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	while (n > 0 && dir[n - 1] == '/')
+		n--;
+	return strncmp(path, dir, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0');
 }
 
 char *

@@ -49,10 +49,8 @@ struct single {
 extern char **environ;
 
 static int words(const char *, struct strv *);
-static int within(const char *, const char *);
 static const char *unfit(const char *);
 static char *bad_word(const struct strv *);
-static void take(struct strv *, const char *);
 static void say_left(const struct single *);
 static char *program(const char *, const char *);
 static void put_list(FILE *, const char *, const struct strv *);
@@ -103,8 +101,7 @@ words(const char *s, struct strv *v)
 			s++;
 		}
 		word[n] = '\0';
-		if (strv_add(v, word) == -1)
-			fatalx("out of memory");
+		xstrv_add(v, word);
 	}
 	free(word);
 	return 0;
@@ -134,16 +131,6 @@ program(const char *name, const char *cwd)
 		free(full);
 	}
 	return NULL;
-}
-
-/* Whether path is dir or lies in it; in the root directory nothing does. */
-static int
-within(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 &&
-	       (path[len] == '/' || path[len] == '\0');
 }
 
 /* Why a config can not hold a path, as one of a backend's, or NULL. */
@@ -185,13 +172,6 @@ bad_word(const struct strv *argv)
 		return err;
 	}
 	return NULL;
-}
-
-static void
-take(struct strv *v, const char *s)
-{
-	if (strv_add(v, s) == -1)
-		fatalx("out of memory");
 }
 
 /* Each kind in one line, however many there are. */
@@ -258,11 +238,11 @@ put_var(FILE *f, struct single *s, const char *name, const char *value)
 	size_t len = strlen(value), bytes = s->bytes + strlen(name) + len;
 
 	if (check_variable(name) != NULL)
-		take(&s->left[LEFT_NAME], name);
+		xstrv_add(&s->left[LEFT_NAME], name);
 	else if (len > TEXT_LEN)
-		take(&s->left[LEFT_LONG], name);
+		xstrv_add(&s->left[LEFT_LONG], name);
 	else if (s->nvars == ENV_MAX || bytes > ENV_BYTES)
-		take(&s->left[LEFT_VARS], name);
+		xstrv_add(&s->left[LEFT_VARS], name);
 	else {
 		s->nvars++;
 		s->bytes = bytes;
@@ -310,14 +290,14 @@ sibling(struct single *s, const char *path)
 	struct stat st;
 
 	if (lstat(path, &st) == -1 || S_ISLNK(st.st_mode) ||
-	    within(s->state, path))
+	    path_below(s->state, path))
 		return;
 	if (unfit(path) != NULL)
-		take(&s->left[LEFT_FILE], path);
+		xstrv_add(&s->left[LEFT_FILE], path);
 	else if (st.st_uid == 0 || st.st_uid == getuid())
-		take(&s->dirs, path);
+		xstrv_add(&s->dirs, path);
 	else
-		take(&s->others, path);
+		xstrv_add(&s->others, path);
 }
 
 /* Everything in dir, which ends in a slash. */
@@ -349,9 +329,9 @@ limit_dirs(struct single *s)
 	uint32_t i;
 
 	for (i = 0; i < s->others.n; i++)
-		take(&s->dirs, s->others.v[i]);
+		xstrv_add(&s->dirs, s->others.v[i]);
 	for (i = DIRS_MAX; i < s->dirs.n; i++) {
-		take(&s->left[LEFT_FILES], s->dirs.v[i]);
+		xstrv_add(&s->left[LEFT_FILES], s->dirs.v[i]);
 		free(s->dirs.v[i]);
 	}
 	if (s->dirs.n > DIRS_MAX)
@@ -432,7 +412,8 @@ check(struct single *s, const char *command)
 		xasprintf(&err,
 		    "-S: the name of the current directory %s; go to another",
 		    why);
-	else if (within(s->state, s->cwd) || within(s->cwd, s->state))
+	else if (strcmp(s->cwd, "/") != 0 &&
+		 (path_below(s->state, s->cwd) || path_below(s->cwd, s->state)))
 		xasprintf(&err,
 		    "-S: not from here, where the state of the "
 		    "gateway will be (%s): go to another directory",

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
 #include "stopped.h"
 
 static int is_stdio(const struct conf *, const char *);
@@ -36,10 +35,9 @@ stopped_set(const struct conf *c, const char *name, int on)
 	for (i = 0; i < names.n; i++)
 		if (strcmp(names.v[i], name) == 0)
 			break;
-	if (on && i == names.n && is_stdio(c, name)) {
-		if (strv_add(&names, name) == -1)
-			fatalx("out of memory");
-	} else if (!on && i < names.n) {
+	if (on && i == names.n && is_stdio(c, name))
+		xstrv_add(&names, name);
+	else if (!on && i < names.n) {
 		free(names.v[i]);
 		names.v[i] = names.v[--names.n];
 	}
