@@ -54,8 +54,6 @@ typedef enum verdict (*judge_fn)(struct slice *, const void *msg, void *answer);
 
 /* ---- clock.c ---- */
 
-/* What lies further ahead was made while the clock was wrong. */
-#define CLOCK_SKEW 300
 /* For tests: where seconds since the epoch and steady seconds come from. */
 void clock_source(int64_t (*wall)(void), uint64_t (*mono)(void));
 /* The time that expiry is judged by: never goes back, not even over a restart

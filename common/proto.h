@@ -19,6 +19,10 @@
  * room for, and master makes no more. */
 #define MAX_GENS 16
 
+/* What says that it was made so many seconds from now, or later, was made while
+ * a clock was wrong, and is not believed: it would end too late. */
+#define CLOCK_SKEW 300
+
 /* Bytes of a password: of a new one, and what crypt(3) takes at most. */
 #define PASSWORD_MIN 12
 #define PASSWORD_MAX 511

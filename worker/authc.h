@@ -33,9 +33,6 @@ int authc_up(void);
 /* The time that expiry is judged by: the wall clock, but never less than what
  * authd has seen, so that no token and no session comes back to life. */
 int64_t authc_now(void);
-/* What says that it was made later than this was made while a clock was wrong
- * and is not believed: it would end too late. */
-#define AUTHC_SKEW 300
 /* The verification key of this id, or NULL. */
 struct jwt_key *authc_key(const char *kid);
 /* The key to seal with, or one to open with; NULL if there is none. */

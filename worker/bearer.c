@@ -169,7 +169,7 @@ bearer_check(
 	    (e = bearer_verify(&token, digest)) == NULL)
 		return BEARER_INVALID;
 	now = authc_now();
-	if (now >= e->proof.exp || e->proof.iat > now + AUTHC_SKEW) {
+	if (now >= e->proof.exp || e->proof.iat > now + CLOCK_SKEW) {
 		entry_clear(e);
 		return BEARER_INVALID;
 	}

@@ -130,7 +130,7 @@ session_open(
 	    strcmp(o->s.endpoint, e->conf.path) != 0)
 		return NULL;
 	if (o->s.created + (int64_t)worker.conf.session_ttl <= now ||
-	    o->s.created > now + AUTHC_SKEW ||
+	    o->s.created > now + CLOCK_SKEW ||
 	    revoked_has(REV_SESSION, o->s.nonce))
 		return NULL;
 	return &o->s;
