@@ -36,7 +36,7 @@ static struct listener *find(const struct conf_addr *);
 static int bind_one(const struct conf_addr *);
 static int open_one(const struct conf_addr *);
 static void drop(struct listener *);
-static int ours(const struct conf_listen *);
+static int have_port(const struct conf_listen *);
 static unsigned int port_of(const struct conf_addr *);
 static const char *advice(int, const struct conf_listen *);
 
@@ -112,7 +112,7 @@ absent(int error)
 /* Nobody could bind the wider address while the narrower one listens, or the
  * other way about. */
 static int
-ours(const struct conf_listen *cl)
+have_port(const struct conf_listen *cl)
 {
 	const struct listener *ln;
 
@@ -137,7 +137,7 @@ advice(int error, const struct conf_listen *cl)
 {
 	switch (error) {
 	case EADDRINUSE:
-		if (ours(cl))
+		if (have_port(cl))
 			return " (mcpgwd itself listens at this port, and its "
 			       "address can not be changed while it runs: "
 			       "start it anew, or take another port)";
