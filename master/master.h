@@ -127,6 +127,11 @@ int proc_check(char **err);
 
 /* In a child just forked, whose end of the control channel is fd. */
 void proc_exec(uint8_t role, int fd) __attribute__((noreturn));
+/* In a child, where master's handlers would tell master. */
+void proc_signals(void);
+/* In one that may have to wait for a file system: lets go of this descriptor and
+ * all above, or master's ports and channels outlive it, and ends with parent. */
+void proc_apart(int fd, pid_t parent);
 
 /* ---- spawn.c: stdio children, each under a nanny ---- */
 

@@ -3,6 +3,9 @@
  * messages, their deaths, and when they are started again.
  */
 #include <sys/types.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -207,6 +210,31 @@ proc_count(uint8_t role)
 
 /* ---- starting ---- */
 
+void
+proc_signals(void)
+{
+	sigset_t none;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void
+proc_apart(int fd, pid_t parent)
+{
+	close_from(fd);
+#ifdef __linux__
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(126);
+#else
+	(void)parent;
+#endif
+}
+
 /* In the child. Nothing but descriptors 0 to 3 crosses the exec. */
 void
 proc_exec(uint8_t role, int fd)
@@ -216,9 +244,8 @@ proc_exec(uint8_t role, int fd)
 	const struct kind *k = &kinds[role];
 	char *argv[3], *env[8], *path;
 	const char *v;
-	sigset_t none;
 	size_t i, n = 0;
-	int null, sig;
+	int null;
 
 	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 		fatal("/dev/null");
@@ -234,10 +261,7 @@ proc_exec(uint8_t role, int fd)
 #ifdef CLOSE_RANGE_CLOEXEC
 	(void)close_range(PROTO_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 #endif
-	for (sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	proc_signals();
 	env[n++] = xstrdup("LANG=C");
 	for (i = 0; keep[i] != NULL; i++)
 		if ((v = getenv(keep[i])) != NULL)

@@ -5,9 +5,6 @@
  */
 #include <sys/types.h>
 #include <sys/mman.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -216,32 +213,20 @@ what_to_exec(const struct conf_be *be, pid_t from)
 	return fd;
 }
 
-/* In the child. Before anything may have to be waited for it lets go of all that
- * is master's, or its ports and channels would outlive it. */
+/* In the child. */
 static void
 nanny(const struct conf_be *be, pid_t from, int io, int err)
 {
 	char *argv[] = {NULL, NULL}, *env[] = {NULL}, *path;
-	sigset_t none;
-	int sig;
 
-	/* Handlers would tell master. */
-	for (sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	proc_signals();
 	/* Away from where they are to go. */
 	io = fcntl(io, F_DUPFD, 10);
 	err = fcntl(err, F_DUPFD, 10);
 	if (io == -1 || err == -1 || dup2(io, STDIN_FILENO) == -1 ||
 	    dup2(io, STDOUT_FILENO) == -1 || dup2(err, STDERR_FILENO) == -1)
 		_exit(126);
-	close_from(PROTO_CONTROL_FD);
-#ifdef __linux__
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != from)
-		_exit(126);
-#endif
+	proc_apart(PROTO_CONTROL_FD, from);
 	/* The first that is free. */
 	if (what_to_exec(be, from) != PROTO_CONTROL_FD)
 		_exit(126);

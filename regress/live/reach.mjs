@@ -161,6 +161,15 @@ async function hangs(mnt) {
 	await works(gw, 'a');
 	await gw.reload();
 	await works(gw, 'a');
+	// Master would have to find out where that leads.
+	slow.write = [`${mnt}/y`];
+	gw.write();
+	const r = await gw.ctl('reload');
+	same(r.status, 1, 'a reload that names more of it');
+	ok(r.err.includes('a file system with what the config names does not ' +
+	    'answer'), r.out + r.err);
+	same((await gw.ctl('status')).status, 0, 'master after that');
+	await works(gw, 'a');
 	const pids = gw.processes().map((p) => p.pid);
 	ok(gw.processes().some((p) => p.args[0].endsWith('/mcpgwd')),
 	    'a child that waits for it');
