@@ -155,7 +155,9 @@ async function flood(g) {
 	same(Object.keys(seen), ['200'], 'answers');
 	const r = await page.try('198.51.100.40', 'owner', g.password);
 	ok(r.entered, `${r.status} ${r.text.slice(0, 1000)}`);
-	ok(after - before < 4096, `${after - before} KiB more`);
+	// Sanitizers keep what has been freed.
+	ok(process.env.SANITIZE || after - before < 4096,
+	    `${after - before} KiB more`);
 }
 
 const memory = (g) => g.pids('authd').reduce((sum, pid) => sum + Number(

@@ -23,7 +23,8 @@ struct master master;
 
 extern char **environ;
 
-static char dir[] = "/tmp/mcpgwd-single-XX"
+/* Not in /tmp: what lies beside it counts, and may be any number there. */
+static char dir[] = "/var/tmp/mcpgwd-single-XX"
 		    "XX"
 		    "XX";
 static char *err; /* of the last start */
