@@ -3,6 +3,10 @@
  * refused, and that nothing of its tree outlives nanny. As root the child is
  * another user. The program in the child is mostly this one.
  */
+#include <sys/statvfs.h>
+
+#include <grp.h>
+
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
@@ -323,6 +327,36 @@ test_network(void)
 	CHECK(run_try("vsock", NULL) == EAFNOSUPPORT);
 }
 
+/* Whether the file of root would give anybody privileges: else that a child
+ * gets none by it says nothing. */
+static int
+setuid_works(void)
+{
+	struct statvfs sv;
+
+	return geteuid() == 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 &&
+	       statvfs(setuid_prog, &sv) == 0 && !(sv.f_flag & ST_NOSUID);
+}
+
+/* What it says of its privileges as the child's user, without nanny. */
+static int
+run_bare(const char *path)
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		if (setgroups(0, NULL) == -1 ||
+		    setresgid(OTHER_UID, OTHER_UID, OTHER_UID) == -1 ||
+		    setresuid(OTHER_UID, OTHER_UID, OTHER_UID) == -1)
+			_exit(254);
+		_exit(exec_privilege(path));
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 static void
 test_refused(void)
 {
@@ -351,6 +385,7 @@ test_refused(void)
 	CHECK(run_exec(&s, &x) == 0 && strstr(s.out, "\t1\n") != NULL);
 	exec_try(&x, "exec", setuid_prog);
 	CHECK(run_exec(&s, &x) == 0);
+	CHECK(!setuid_works() || run_bare(setuid_prog) == 1);
 }
 
 static void
