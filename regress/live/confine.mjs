@@ -14,8 +14,12 @@ const child = `${live}/fixture/child.mjs`;
 const users = ['_mcpevery', '_mcpfiles', '_mcpmemory', '_mcpthinking'];
 const OUTSIDE = '192.0.2.1'; // TEST-NET-1
 
-const backend = (mode, n, more = {}) => ({ command: [node, child, '${user}',
-    '$USER', '{{name}}'], ...(mode === 'root' && { user: users[n] }),
+// What it has open at its start is in a file: node opens more of its own.
+const START = 'ls /proc/self/fd >"$HOME/open"; exec "$@"';
+
+const backend = (mode, n, more = {}) => ({ command: ['/bin/sh', '-c', START,
+    'sh', node, child, '${user}', '$USER', '{{name}}'],
+    ...(mode === 'root' && { user: users[n] }),
     read: [npm, live], max_instances: 1, env: { HOME: '$STATE' }, ...more });
 
 async function say(mcp, name, args = {}) {
@@ -175,6 +179,17 @@ async function literal(mcp, mode) {
 	});
 }
 
+// Whatever network it may use: with loopback there is a socket to its nanny
+// before it starts.
+async function descriptors(gw, mode) {
+	await test(`ARG-5 descriptors 0 to 2 and no other (${mode})`, () => {
+		for (const name of ['none', 'loop', 'any'])
+			// 3 is the directory that ls reads.
+			same(readFileSync(`${gw.config.state}-backends/${name
+			    }/open`, 'utf8'), '0\n1\n2\n3\n', name);
+	});
+}
+
 async function contract() {
 	await test('ARG-1 only master and nanny speak of programs', () => {
 		const proto = ['proto.h', 'proto_conf.h'].map((f) =>
@@ -238,6 +253,7 @@ run('confine', async () => {
 		});
 		let left = () => [];
 		await literal(mcp, mode);
+		await descriptors(gw, mode);
 		await control(gw, mcp, mode);
 		await network(mcp, port, mode);
 		if (mode === 'root') {
