@@ -190,6 +190,30 @@ async function descriptors(gw, mode) {
 	});
 }
 
+// perl, because node knows no such socket.
+const SOCKETS = `for (split / /, shift) {
+	my ($domain, $type, $protocol) = split /,/;
+	print "$_ ", socket(my $s, $domain, $type, $protocol) ? "made" :
+	    $!{EAFNOSUPPORT} ? "EAFNOSUPPORT" : $!, "\n";
+}`;
+
+async function sockets(mcp, mode) {
+	await test(`ARG-7 network: none, no MPTCP, no netlink (${mode})`,
+	    async () => {
+		const kinds = { mptcp: '2,1,262', mptcp6: '10,1,262',
+		    netlink: '16,3,0', 'netlink of netfilter': '16,3,12',
+		    packet: '17,3,0', unix: '1,1,0' };
+		const made = async (b) => (await say(mcp, `${b}_run`, { argv: [
+		    '/usr/bin/perl', '-MErrno', '-e', SOCKETS,
+		    Object.values(kinds).join(' ')] })).split('\n')
+		    .filter(Boolean).map((l) => l.split(/(?<=^\S+) /)[1]);
+		same(await made('none'), Object.keys(kinds).map((k) =>
+		    k === 'unix' ? 'made' : 'EAFNOSUPPORT'), 'none');
+		const any = await made('any');
+		same([any[2], any[5]], ['made', 'made'], 'any');
+	});
+}
+
 async function contract() {
 	await test('ARG-1 only master and nanny speak of programs', () => {
 		const proto = ['proto.h', 'proto_conf.h'].map((f) =>
@@ -254,6 +278,7 @@ run('confine', async () => {
 		let left = () => [];
 		await literal(mcp, mode);
 		await descriptors(gw, mode);
+		await sockets(mcp, mode);
 		await control(gw, mcp, mode);
 		await network(mcp, port, mode);
 		if (mode === 'root') {
