@@ -1,13 +1,14 @@
 // ARG-1, ARG-3, ARG-7: what a stdio child can not be made to run, and what it
 // can not do, as the real servers meet it. The rest of these rows is in
 // stdio.mjs.
-import { chmodSync, chownSync, readFileSync, readdirSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, readdirSync } from
+    'node:fs';
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { descendants, freePort, later, ok, root, run, running, same, test,
     until } from './lib/harness.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
-import { Mcp } from './lib/mcp.mjs';
+import { Mcp, request } from './lib/mcp.mjs';
 import { bin, live, node, npm, top } from './lib/paths.mjs';
 
 const child = `${live}/fixture/child.mjs`;
@@ -214,6 +215,48 @@ async function sockets(mcp, mode) {
 	});
 }
 
+// What gateways before had: a way to start a program of the caller's choice.
+async function routes(gw, mcp, mode) {
+	await test(`ARG-1 no route and no verb starts a program (${mode})`,
+	    async () => {
+		const mark = `${gw.config.state}-backends/any/made`;
+		const command = ['/usr/bin/touch', mark];
+		const params = { name: 'x', url: 'stdio:x', type: 'stdio',
+		    transport: 'stdio', command: command[0], args: [mark],
+		    env: { A: '1' }, command_line: command.join(' ') };
+		const before = (await gw.ctl('show', 'backends')).out
+		    .split('\n').map((l) => l.split(' ')[0]);
+		const text = readFileSync(`${top}/worker/route.c`, 'utf8');
+		const own = [...text.matchAll(/^ {4}\{(WK )?"([^"]+)"/gm)]
+		    .map(([, w, p]) => (w ? '/.well-known/' : '') + p);
+		ok(own.length >= 15, `${own.length} routes`);
+		for (const path of [...own, '/mcp', '/mcp/client', '/servers',
+		    '/test/connection', '/stdio', '/sse', '/api/servers'])
+			for (const body of [params, { jsonrpc: '2.0', id: 1,
+			    method: 'initialize', params },
+			    { jsonrpc: '2.0', id: 1, method: 'tools/call',
+			    params: { ...params, name: 'any_echo',
+				_meta: params } }])
+				for (const method of ['POST', 'PUT'])
+					await request(gw.base + path, { method,
+					    headers: mcp.headers(),
+					    body: JSON.stringify(body) });
+		for (const verb of ['start', 'restart'])
+			for (const words of [command, [command.join(' ')],
+			    ['any', ...command]]) {
+				const r = await gw.ctl('backend', verb,
+				    ...words);
+				ok(r.status !== 0, `${verb} ${words}`);
+			}
+		same((await gw.ctl('show', 'backends')).out.split('\n')
+		    .map((l) => l.split(' ')[0]), before, 'backends');
+		ok(!existsSync(mark), 'it was run');
+		// It can be made there.
+		await say(mcp, 'any_run', { argv: command });
+		ok(existsSync(mark), 'by the child itself');
+	});
+}
+
 async function contract() {
 	await test('ARG-1 only master and nanny speak of programs', () => {
 		const proto = ['proto.h', 'proto_conf.h'].map((f) =>
@@ -278,6 +321,7 @@ run('confine', async () => {
 		let left = () => [];
 		await literal(mcp, mode);
 		await descriptors(gw, mode);
+		await routes(gw, mcp, mode);
 		await sockets(mcp, mode);
 		await control(gw, mcp, mode);
 		await network(mcp, port, mode);
