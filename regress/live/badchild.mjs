@@ -5,7 +5,7 @@ import { readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { full, ok, root, run, running, same, sleep, test, until, zombies } from
     './lib/harness.mjs';
 import { echo } from './lib/backends.mjs';
-import { backend, child, rows, say, tree, up } from './lib/child.mjs';
+import { backend, child, children, rows, say, tree, up } from './lib/child.mjs';
 import { Gateway, modes } from './lib/gateway.mjs';
 import { Mcp } from './lib/mcp.mjs';
 
@@ -215,6 +215,10 @@ async function failing(gw, mode, [what, tool, args, says, another]) {
 				    JSON.stringify(r));
 			ok(end - from < (TIMEOUT + 1000) * patience,
 			    `answered after ${end - from} ms`);
+			// They begin after it has answered.
+			if (tool === 'daemon')
+				await until('its daemons', () => children(gw,
+				    'sleep 100').length === 3, 2000, 10);
 			const left = tree(old.nanny);
 			if (tool === 'garbage')
 				same((await rows(gw, 'bad'))[0].garbage -
