@@ -1,7 +1,7 @@
 // Must be true of stdio servers: real ones from npm as children behind one
 // address, as they are seen directly; what a child can not do; what passes and
 // what mcpgwctl shows; kills and reloads. Children that fail: badchild.mjs.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { Client as SdkClient } from
     '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from
@@ -143,8 +143,13 @@ async function confined(gw, mode) {
 	    same(JSON.parse((await say(mcp, 'bad_argv')).text),
 		['a b', '$(id);x'], 'argv'));
 	await test(`ARG-4 the environment is exact (${mode})`, async () => {
-		const env = JSON.parse((await say(mcp, 'bad_env')).text);
-		same(Object.keys(env).sort(), ['HOME', 'PATH', 'TMPDIR'], 'env');
+		const { text: pid } = await say(mcp, 'bad_pid');
+		const state = `${gw.config.state}-backends/bad`;
+		// As the kernel has it: nothing of ours, nothing of the others.
+		same(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+		    .filter(Boolean).sort(), [`HOME=${state}`,
+		    'PATH=/usr/local/bin:/usr/bin:/bin',
+		    `TMPDIR=${state}/tmp`], 'env');
 	});
 	await test(`ARG-5 descriptors 0 to 2 (${mode})`, async () => {
 		const { text } = await say(mcp, 'bad_pid');
