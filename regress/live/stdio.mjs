@@ -162,6 +162,7 @@ async function confined(gw, mode) {
 	});
 	await test(`ARG-7 no privileges, no files of ours (${mode})`,
 	    async () => {
+		const { text: good } = await say(mcp, 'good_pid');
 		const { text } = await say(mcp, 'bad_status');
 		ok(/^NoNewPrivs:\t1$/m.test(text), 'NoNewPrivs');
 		ok(/^Seccomp:\t2$/m.test(text), 'Seccomp');
@@ -170,7 +171,11 @@ async function confined(gw, mode) {
 			ok(!/^Uid:\t0/m.test(text), 'Uid');
 		const state = `${gw.config.state}-backends/good`;
 		for (const path of [gw.conf, gw.config.state, state,
-		    '/etc/shadow', '/root/.profile', gw.config.control]) {
+		    '/etc/shadow', '/root/.profile', gw.config.control,
+		    // The secrets of another are in its environment.
+		    ...[good, (await up(gw, 'bad')).nanny, gw.child.pid,
+			...gw.pids('runner')].map((pid) =>
+			`/proc/${pid}/environ`)]) {
 			const r = await say(mcp, 'bad_read', { path });
 			ok(r.error && /EACCES|EPERM|ENOENT/.test(r.text),
 			    `${path}: ${r.text}`);
