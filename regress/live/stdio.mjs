@@ -263,20 +263,23 @@ const fate = (p) => p.then((r) => r, (e) => e);
 async function killed(gw, mode) {
 	await test(`KILL runner (${mode})`, async () => {
 		const mcp = await new Mcp(gw.url).open();
+		const names = ['good', 'bad', 'own'];
+		await say(mcp, 'own_echo');
 		const old = [...await stubborn(gw, mcp, 'bad'),
-		    ...tree((await up(gw, 'good')).nanny)];
-		const slow = ['good', 'bad'].map((name) =>
+		    ...tree((await up(gw, 'good')).nanny),
+		    ...(await rows(gw, 'own')).flatMap((c) => tree(c.nanny))];
+		const slow = names.map((name) =>
 		    say(mcp, `${name}_slow`, { ms: 3000 }));
-		await until('calls under way', async () =>
-		    (await up(gw, 'good')).open === 1 &&
-		    (await up(gw, 'bad')).open === 1);
+		await until('calls under way', async () => (await Promise.all(
+		    names.map((name) => rows(gw, name))))
+		    .every((r) => r.some((c) => c.open === 1)));
 		const at = Date.now();
 		process.kill(gw.pids('runner')[0], 'SIGKILL');
 		for (const r of await Promise.all(slow))
 			ok(r.error && /^The server "\w+" .*(runner|ended)/
 			    .test(r.text), JSON.stringify(r));
 		ok(Date.now() - at < 1000 * patience, 'told at once');
-		for (const name of ['good', 'bad'])
+		for (const name of names)
 			await back(gw, at, `${name}_echo`);
 		await until('its children to be gone', () =>
 		    !old.some(running), 2000 * patience - (Date.now() - at));
