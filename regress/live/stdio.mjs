@@ -374,10 +374,10 @@ async function master(gw, mode) {
 		const at = Date.now();
 		process.kill(gw.child.pid, 'SIGKILL');
 		await until('the end of all', () => !pids.some(running),
-		    3000 * patience);
+		    2000 * patience);
 		for (const r of await Promise.all(slow))
 			ok(r instanceof Error, 'a call of a dead gateway');
-		ok(Date.now() - at < 3000 * patience, 'told at once');
+		ok(Date.now() - at < 2000 * patience, 'told at once');
 	});
 	await test(`KILL master: it starts again (${mode})`, async () => {
 		await gw.start();
