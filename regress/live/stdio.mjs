@@ -347,11 +347,19 @@ async function reloaded(gw, mode) {
 		await its();
 		const [third] = await rows(gw, 'third');
 		const gone = tree(third.nanny);
+		// All three in one.
 		delete gw.config.backends.third;
+		gw.config.backends.fourth = backend(mode, 5, [child]);
+		gw.config.backends.bad.env.MORE = '2';
 		gw.write();
 		await gw.reload();
-		await until('no third', async () => !(await tools(mcp))
-		    .some((t) => t.name === 'third_echo'), 15_000, 100);
+		await until('a fourth for the third', async () => {
+			const names = (await tools(mcp)).map((t) => t.name);
+			return !names.includes('third_echo') &&
+			    names.includes('fourth_echo');
+		}, 15_000, 100);
+		same(JSON.parse((await say(mcp, 'bad_env')).text).MORE, '2',
+		    'changed again');
 		same((await say(mcp, 'good_pid')).text, good, 'still');
 		await its();
 		await until('the end of the third', () => !gone.some(running),
