@@ -369,6 +369,44 @@ async function remembered(xs) {
 	}
 }
 
+// Where the comparison has to take turns: calls of both clients are open in one
+// child at the same time, and each is answered with what it has asked for.
+async function atOnce(xs) {
+	const N = 20;
+	const call = (x, name, args) => x.client.callTool({ name,
+	    arguments: args }).then((r) => r.structuredContent ??
+	    JSON.parse(r.content[0].text));
+	for (const x of xs)
+		await call(x, 'memory_create_entities',
+		    { entities: [entity(x.person)] });
+	const open = xs.map(() => 0);
+	const lengths = [];
+	let together = 0;
+	const during = async (i, fn) => {
+		open[i]++;
+		together += open.every((n) => n > 0);
+		await fn();
+		open[i]--;
+	};
+	await Promise.all(xs.flatMap((x, i) => Array.from({ length: N },
+	    (_, n) => during(i, async () => {
+		const t = await call(x, 'thinking_sequentialthinking', {
+		    ...thought(n + 1), totalThoughts: 100 * (i + 1) });
+		same([t.thoughtNumber, t.totalThoughts], [n + 1,
+		    100 * (i + 1)], `a thought of ${x.person}`);
+		lengths.push(t.thoughtHistoryLength);
+		const { entities } = await call(x, 'memory_open_nodes',
+		    { names: [x.person] });
+		same(entities.map((e) => e.name), [x.person],
+		    `a node of ${x.person}`);
+	}))));
+	ok(together >= N, `${together} calls beside the other's`);
+	// One child has had them all.
+	same(new Set(lengths).size, N * xs.length, 'lengths of one history');
+	same(Math.max(...lengths) - Math.min(...lengths), N * xs.length - 1,
+	    'from first to last');
+}
+
 // ROUNDS times all questions at once, from both; each client hears of its own
 // only, and its calls get its own answers, whichever of them is over first.
 async function asks(xs, server) {
@@ -456,6 +494,10 @@ run('npmchild', async () => {
 	for (const mode of modes) {
 		const { gw, share } = await gateway(mode);
 		await twice(gw, share, mode);
+		await test(`STDIO two clients in one child at once (${mode})`,
+		    async () => atOnce(await Promise.all(KINDS.map((kind, i) =>
+			session({ gw, kind, person: ['ann', 'ben'][i] },
+			    '/mcp')))));
 		for (const server of ASKING)
 			await test(`STDIO questions to two clients of ${server
 			    } at once reach whom they are for (${mode})`,
