@@ -273,7 +273,7 @@ async function cycles(gw, mode) {
 	}, { timeout: 900_000 });
 }
 
-async function crashLoop(gw, mode) {
+async function crashLoop(gw, mode, http) {
 	gw.config.backends.loop = backend(mode, 2, [child],
 	    { env: { AT_START: 'exit' } });
 	gw.config.backends.dumb = backend(mode, 3, [child],
@@ -313,6 +313,39 @@ async function crashLoop(gw, mode) {
 		    /backend loop: .*exited with status 3/.test(l)).length;
 		ok(starts >= 2 && starts <= 6, `${starts} starts`);
 	});
+	await test(`BAD all of children that do not start comes back (${mode})`,
+	    () => unstarted(gw, http));
+}
+
+// They are stopped, and then once more after some seconds of starts.
+async function unstarted(gw, http) {
+	const names = ['loop', 'dumb'];
+	const all = async () => (await Promise.all(names.map((n) =>
+	    rows(gw, n)))).flat().flatMap((c) =>
+	    c.nanny > 0 ? tree(c.nanny) : []);
+	const stop = async (more = []) => {
+		const pids = [...more, ...await all()];
+		const at = Date.now();
+		for (const name of names) {
+			const r = await gw.ctl('backend', 'stop', name);
+			same(r.status, 0, r.err);
+		}
+		await until('the end of both', () => !pids.some(running),
+		    STOP * patience - (Date.now() - at));
+	};
+	await stop();
+	await until('the end of the old workers', () =>
+	    gw.pids('worker').length === gw.config.workers, 20_000, 100);
+	const base = new Base(gw, http);
+	for (const name of names)
+		same((await gw.ctl('backend', 'start', name)).status, 0, name);
+	await sleep(4000);
+	// One of them is between two starts most of the time.
+	await stop(await until('a process of theirs', async () => {
+		const pids = await all();
+		return pids.length > 0 && pids;
+	}, 8000, 20));
+	await base.check();
 }
 
 async function all(mode, http) {
@@ -330,7 +363,7 @@ async function all(mode, http) {
 	await test(`BAD all of it comes back (${mode})`, () => base.check());
 	await cycles(gw, mode);
 	await test(`CYCLES all of it comes back (${mode})`, () => base.check());
-	await crashLoop(gw, mode);
+	await crashLoop(gw, mode, http);
 	await test(`BAD nothing is left after SIGTERM (${mode})`, () =>
 	    gw.stop());
 }
