@@ -264,11 +264,13 @@ async function contract() {
 		const structs = [...proto.matchAll(/^struct (\w+) \{(.*?)^\};/gms)];
 		ok(structs.length > 30, `${structs.length} structs`);
 		const naming = structs.filter(([, , body]) =>
-		    /\b(argv|command|env|uid|cwd|groups)\b/.test(body))
+		    /\b(argv|args|program|command|env|uid|cwd|groups)\b/
+			.test(body))
 		    .map(([, name]) => name);
 		// m_start: as whom a process of ours runs; m_child: as whom a
-		// child does, for mcpgwctl.
-		same(naming.sort(), ['m_child', 'm_exec', 'm_start'], 'messages');
+		// child does, for mcpgwctl; ctl_req: the words of mcpgwctl.
+		same(naming.sort(), ['ctl_req', 'm_child', 'm_exec', 'm_start'],
+		    'messages');
 		same([...proto.matchAll(/struct m_exec: (.*?),/g)]
 		    .map((m) => m[1]), ['to nanny'], 'm_exec goes');
 	});
