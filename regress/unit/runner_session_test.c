@@ -350,7 +350,7 @@ test_looks(void)
 static void
 test_crash(void)
 {
-	int fd;
+	int fd, i;
 
 	reset();
 	open_for(1);
@@ -366,6 +366,14 @@ test_crash(void)
 	turn();
 	CHECK(b->nchildren == 0 && refused == 2 &&
 	      strstr(last_error, "is restarting"));
+	/* Ever longer, up to a minute (ARG-6). */
+	for (i = 1; i < 10; i++) {
+		CHECK(b->backoff == (i < 7 ? 500ull << i : 60000));
+		CHECK(b->not_before <= mono_msec() + b->backoff);
+		b->not_before = 0;
+		open_for(2);
+		child_exited(newest()->id, 7 << 8, "");
+	}
 	b->not_before = b->backoff = 0;
 }
 
